@@ -1,0 +1,216 @@
+"""One exchange with one person on any channel: start it, write down what is said, end it.
+
+Knows no channel and no lead. A conversation is over when its finaliser has run
+(`leads/road.py`), not when its socket closed.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy import func, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ivr.db import Database
+from ivr.db.tables import Conversation, ConversationStatus, Role, Turn
+from ivr.errors import NotFound
+
+WRITE_BEHIND_SECONDS = 0.1
+_FLUSH_TRIES = 5
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one side said; writing the same `item_id` again replaces it, as a cut answer must."""
+
+    item_id: str
+    position: int
+    role: Role
+    text: str
+    said_at: datetime
+    cut: bool = False
+    heard_ms: int | None = None
+
+
+class ConversationStore:
+    """The conversations of one tenant, in one transaction."""
+
+    def __init__(self, session: AsyncSession, tenant_id: uuid.UUID) -> None:
+        self._session = session
+        self._tenant_id = tenant_id
+
+    async def find(self, channel: str, session_key: str) -> Conversation | None:
+        """Return the conversation with this key, e.g. a CallSid."""
+        query = select(Conversation).where(
+            Conversation.tenant_id == self._tenant_id,
+            Conversation.channel == channel,
+            Conversation.session_key == session_key,
+        )
+        return (await self._session.exec(query)).one_or_none()
+
+    async def get(self, channel: str, session_key: str) -> Conversation:
+        """Return the conversation with this key; raise `NotFound` with words for an operator."""
+        found = await self.find(channel, session_key)
+        if found is None:
+            raise NotFound(f"no {channel} conversation {session_key}")
+        return found
+
+    def start(
+        self,
+        *,
+        lead_id: uuid.UUID,
+        channel: str,
+        session_key: str,
+        from_number: str | None,
+        to_number: str | None,
+        finish_after: datetime,
+        now: datetime,
+    ) -> Conversation:
+        """Add an open conversation that is finished at `finish_after` unless told otherwise."""
+        conversation = Conversation(
+            tenant_id=self._tenant_id,
+            lead_id=lead_id,
+            channel=channel,
+            session_key=session_key,
+            from_number=from_number,
+            to_number=to_number,
+            finish_after=finish_after,
+            started_at=now,
+        )
+        self._session.add(conversation)
+        return conversation
+
+
+async def by_id(session: AsyncSession, conversation_id: uuid.UUID) -> Conversation:
+    """Return the conversation; raise `NotFound` when there is none."""
+    found = await session.get(Conversation, conversation_id)
+    if found is None:
+        raise NotFound(f"no conversation {conversation_id}")
+    return found
+
+
+async def transcript(session: AsyncSession, conversation_id: uuid.UUID) -> Sequence[Turn]:
+    """Return what was said, in the order in which it was said."""
+    query = (
+        select(Turn)
+        .where(Turn.conversation_id == conversation_id)
+        .order_by(col(Turn.position), col(Turn.id))
+    )
+    return (await session.exec(query)).all()
+
+
+async def next_position(session: AsyncSession, conversation_id: uuid.UUID) -> int:
+    """Return the position that the next turn takes."""
+    query = select(func.coalesce(func.max(col(Turn.position)), -1) + 1).where(
+        Turn.conversation_id == conversation_id
+    )
+    return (await session.exec(query)).one()
+
+
+async def write_turn(session: AsyncSession, conversation: Conversation, said: Said) -> None:
+    """Add a turn, or replace the one with the same `item_id`."""
+    query = select(Turn).where(
+        Turn.conversation_id == conversation.id, Turn.item_id == said.item_id
+    )
+    turn = (await session.exec(query)).one_or_none()
+    if turn is None:
+        turn = Turn(
+            tenant_id=conversation.tenant_id,
+            conversation_id=conversation.id,
+            item_id=said.item_id,
+            position=said.position,
+            role=said.role,
+            text=said.text,
+            said_at=said.said_at,
+        )
+        session.add(turn)
+    turn.position, turn.text, turn.cut, turn.heard_ms = (
+        said.position,
+        said.text,
+        said.cut,
+        said.heard_ms,
+    )
+
+
+async def finish_by(
+    session: AsyncSession, conversation_id: uuid.UUID, moment: datetime, *, reason: str | None
+) -> None:
+    """Have the open episode finished at `moment`, unless somebody moves the moment again."""
+    await session.exec(
+        update(Conversation)
+        .where(
+            col(Conversation.id) == conversation_id,
+            col(Conversation.status) == ConversationStatus.OPEN,
+        )
+        .values(finish_after=moment, end_reason=func.coalesce(reason, col(Conversation.end_reason)))
+    )
+
+
+async def continue_until(
+    session: AsyncSession, conversation_id: uuid.UUID, moment: datetime
+) -> bool:
+    """Take up an open conversation again; return False when it is finished already."""
+    changed = await session.exec(
+        update(Conversation)
+        .where(
+            col(Conversation.id) == conversation_id,
+            col(Conversation.status) == ConversationStatus.OPEN,
+        )
+        .values(finish_after=moment, end_reason=None, ended_at=None)
+    )
+    return changed.rowcount == 1
+
+
+class TurnWriter:
+    """Writes turns behind the audio path: `put` returns at once, a task commits within 250 ms."""
+
+    def __init__(self, db: Database, conversation: Conversation) -> None:
+        self._db = db
+        self._conversation = conversation
+        self._waiting: dict[str, Said] = {}
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._task = asyncio.create_task(self._run(), name=f"turns:{conversation.id}")
+
+    def put(self, said: Said) -> None:
+        """Have `said` written soon; a later one with the same `item_id` replaces it."""
+        self._waiting[said.item_id] = said
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Write what still waits and end."""
+        self._closing = True
+        self._wake.set()
+        await self._task
+
+    async def _run(self) -> None:
+        tries_left = _FLUSH_TRIES
+        while self._waiting or not self._closing:
+            await self._wake.wait()
+            try:
+                await self._flush()
+                tries_left = _FLUSH_TRIES
+            except SQLAlchemyError:
+                log.exception("turns not written", conversation_id=str(self._conversation.id))
+                tries_left -= self._closing
+                if not tries_left:
+                    return
+            await asyncio.sleep(0 if self._closing else WRITE_BEHIND_SECONDS)
+
+    async def _flush(self) -> None:
+        batch = dict(self._waiting)
+        async with self._db.write() as session:
+            for said in batch.values():
+                await write_turn(session, self._conversation, said)
+        for item_id, said in batch.items():
+            if self._waiting.get(item_id) is said:
+                del self._waiting[item_id]
+        if not self._waiting and not self._closing:
+            self._wake.clear()

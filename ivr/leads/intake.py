@@ -1,0 +1,163 @@
+"""What happens first to anybody who reaches us: contact, lead and conversation are written down."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+import phonenumbers
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ivr.conversations import ConversationStore
+from ivr.db import Database
+from ivr.db.tables import (
+    Axis,
+    Channel,
+    Contact,
+    ContactPoint,
+    Conversation,
+    Lead,
+    Source,
+    Tenant,
+    Transition,
+)
+from ivr.leads import values
+from ivr.leads.profile import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Enquiry:
+    """Somebody reached us; `session_key` is e.g. the CallSid, `caller` is E.164 or None."""
+
+    channel: Channel
+    session_key: str
+    caller: str | None
+    called: str | None
+    finish_after: datetime
+    now: datetime
+
+
+def caller_number(raw: str | None) -> str | None:
+    """Return `raw` as E.164, None for a withheld, SIP or impossible one (Twilio: voice webhook)."""
+    try:
+        number = phonenumbers.parse(raw or "", None)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+async def begin(db: Database, tenant: Tenant, profile: Profile, enquiry: Enquiry) -> Conversation:
+    """Commit contact, lead and conversation; return the conversation, also if it was there."""
+    try:
+        return await _begin(db, tenant, profile, enquiry)
+    except IntegrityError:  # the same person reached us twice at once; now the rows are there
+        return await _begin(db, tenant, profile, enquiry)
+
+
+async def _begin(db: Database, tenant: Tenant, profile: Profile, enquiry: Enquiry) -> Conversation:
+    async with db.write() as session:
+        conversations = ConversationStore(session, tenant.id)
+        found = await conversations.find(enquiry.channel, enquiry.session_key)
+        if found is not None:
+            return found
+        lead = await _open_lead(session, tenant, profile, enquiry)
+        conversation = conversations.start(
+            lead_id=lead.id,
+            channel=enquiry.channel,
+            session_key=enquiry.session_key,
+            from_number=enquiry.caller,
+            to_number=enquiry.called,
+            finish_after=enquiry.finish_after,
+            now=enquiry.now,
+        )
+        await session.flush()
+        await _note_caller_number(session, profile, conversation, enquiry)
+        return conversation
+
+
+async def _open_lead(
+    session: AsyncSession, tenant: Tenant, profile: Profile, enquiry: Enquiry
+) -> Lead:
+    contact_id = await _contact_id(session, tenant, enquiry)
+    query = select(Lead).where(
+        Lead.tenant_id == tenant.id,
+        Lead.contact_id == contact_id,
+        Lead.profile == profile.key,
+        col(Lead.closed_at).is_(None),
+    )
+    lead = (await session.exec(query)).one_or_none()
+    if lead is not None:
+        return lead
+    lead = Lead(
+        tenant_id=tenant.id,
+        contact_id=contact_id,
+        profile=profile.key,
+        stage=profile.stages[0],
+        created_at=enquiry.now,
+        updated_at=enquiry.now,
+    )
+    session.add(lead)
+    await session.flush()
+    session.add(
+        Transition(
+            tenant_id=tenant.id,
+            lead_id=lead.id,
+            axis=Axis.STAGE,
+            seq=1,
+            from_value=None,
+            to_value=lead.stage,
+            actor="system",
+            reason=f"first contact by {enquiry.channel}",
+            at=enquiry.now,
+        )
+    )
+    return lead
+
+
+async def _contact_id(session: AsyncSession, tenant: Tenant, enquiry: Enquiry) -> uuid.UUID:
+    """Return the person who has this number; a withheld number is a new person each time."""
+    if enquiry.caller is not None:
+        query = select(ContactPoint).where(
+            ContactPoint.tenant_id == tenant.id,
+            ContactPoint.kind == "phone",
+            ContactPoint.value == enquiry.caller,
+        )
+        point = (await session.exec(query)).one_or_none()
+        if point is not None:
+            return point.contact_id
+    contact = Contact(tenant_id=tenant.id, created_at=enquiry.now)
+    session.add(contact)
+    await session.flush()
+    if enquiry.caller is not None:
+        session.add(
+            ContactPoint(
+                tenant_id=tenant.id,
+                contact_id=contact.id,
+                kind="phone",
+                value=enquiry.caller,
+                created_at=enquiry.now,
+            )
+        )
+        await session.flush()
+    return contact.id
+
+
+async def _note_caller_number(
+    session: AsyncSession, profile: Profile, conversation: Conversation, enquiry: Enquiry
+) -> None:
+    """Keep the number that the network showed: who rings off at once can still be called back."""
+    field = profile.phone_field
+    if field is None or enquiry.caller is None:
+        return
+    await values.add(
+        session,
+        conversation,
+        name=field.key,
+        value=enquiry.caller,
+        raw=enquiry.caller,
+        source=Source.CALLER_ID,
+        now=enquiry.now,
+    )

@@ -1,0 +1,87 @@
+"""Field values with provenance: rows that are only added, and the choice of the one that counts."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ivr.db.tables import Conversation, FieldValue, Source
+
+# What the caller gave while we listened. Among these the newest counts: people correct themselves.
+LIVE = (Source.CONFIRMED, Source.TYPED, Source.TOOL)
+# The network's number beats one only found in a transcript, but not one that the caller gave.
+_RANK = {**dict.fromkeys(LIVE, 0), Source.CALLER_ID: 1, Source.EXTRACTED: 2, Source.INFERRED: 3}
+
+
+async def add(
+    session: AsyncSession,
+    conversation: Conversation,
+    *,
+    name: str,
+    value: str | None,
+    raw: str,
+    source: Source,
+    now: datetime,
+    problem: str | None = None,
+    quote: str | None = None,
+    turn_item_id: str | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Add a value; None with a `problem`: an attempt that failed; None confirmed: taken back."""
+    session.add(
+        FieldValue(
+            tenant_id=conversation.tenant_id,
+            lead_id=conversation.lead_id,
+            conversation_id=conversation.id,
+            name=name,
+            value=value,
+            raw=raw,
+            source=source,
+            problem=problem,
+            quote=quote,
+            turn_item_id=turn_item_id,
+            details=dict(details or {}),
+            created_at=now,
+        )
+    )
+    await session.flush()
+
+
+async def history(session: AsyncSession, lead_id: uuid.UUID) -> list[FieldValue]:
+    """Return every value and failed attempt, oldest first."""
+    query = select(FieldValue).where(FieldValue.lead_id == lead_id).order_by(col(FieldValue.id))
+    return list((await session.exec(query)).all())
+
+
+async def current(session: AsyncSession, lead_id: uuid.UUID) -> dict[str, FieldValue]:
+    """Return the value of each field that counts, by name."""
+    return choose(await history(session, lead_id))
+
+
+def choose(rows: Iterable[FieldValue]) -> dict[str, FieldValue]:
+    """Return the value of each field that counts, given all of them oldest first."""
+    best: dict[str, FieldValue] = {}
+    for row in rows:
+        old = best.get(row.name)
+        if row.value is None:
+            if old is not None and row.source == Source.CONFIRMED:
+                del best[row.name]
+        elif old is None or _supersedes(row, old):
+            best[row.name] = row
+    return best
+
+
+def _supersedes(new: FieldValue, old: FieldValue) -> bool:
+    if old.source == Source.CONFIRMED and new.value == old.value:
+        return new.source == Source.CONFIRMED
+    return _RANK[Source(new.source)] <= _RANK[Source(old.source)]
+
+
+async def attempts(session: AsyncSession, lead_id: uuid.UUID) -> dict[str, int]:
+    """Return how often each field was tried while the caller was there."""
+    rows = await history(session, lead_id)
+    return dict(Counter(row.name for row in rows if row.source in {Source.TOOL, Source.TYPED}))

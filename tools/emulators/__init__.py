@@ -1,0 +1,1 @@
+"""Small real servers that speak the vendors' protocols strictly and can be told to misbehave."""

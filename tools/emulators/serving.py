@@ -1,0 +1,56 @@
+"""Runs an ASGI application on a free loopback port inside the current event loop. Nothing vendor-specific."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+
+
+@asynccontextmanager
+async def serve(app: Any, *, port: int = 0, ws_max_size: int = 16 * 1024 * 1024, **options: Any) -> AsyncIterator[int]:
+    """Serve `app` on 127.0.0.1 and yield the port; the server is gone when the block ends."""
+    listener = socket.create_server(("127.0.0.1", port), backlog=512)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        ws="websockets-sansio",
+        ws_max_size=ws_max_size,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=2,
+        **options,
+    )
+    server = _QuietServer(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await server.ready.wait()
+        if task.done():
+            await task
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+class _QuietServer(uvicorn.Server):
+    """A server that tells when it is ready and leaves the process's signals alone."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets=sockets)
+        finally:
+            self.ready.set()
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await self._serve(sockets)
+        finally:
+            self.ready.set()
