@@ -1,4 +1,4 @@
-"""Runs an ASGI application on a free loopback port inside the current event loop. Nothing vendor-specific."""
+"""Runs an ASGI application on a free loopback port inside the current event loop."""
 
 import asyncio
 import socket
@@ -10,7 +10,9 @@ import uvicorn
 
 
 @asynccontextmanager
-async def serve(app: Any, *, port: int = 0, ws_max_size: int = 16 * 1024 * 1024, **options: Any) -> AsyncIterator[int]:
+async def serve(
+    app: Any, *, port: int = 0, ws_max_size: int = 16 * 1024 * 1024, **options: Any
+) -> AsyncIterator[int]:
     """Serve `app` on 127.0.0.1 and yield the port; the server is gone when the block ends."""
     listener = socket.create_server(("127.0.0.1", port), backlog=512)
     config = uvicorn.Config(
@@ -29,25 +31,36 @@ async def serve(app: Any, *, port: int = 0, ws_max_size: int = 16 * 1024 * 1024,
         await server.ready.wait()
         if task.done():
             await task
-        yield listener.getsockname()[1]
+        yield int(listener.getsockname()[1])
     finally:
-        server.should_exit = True
+        server.stop()
         await task
         listener.close()
 
 
 class _QuietServer(uvicorn.Server):
-    """A server that tells when it is ready and leaves the process's signals alone."""
+    """A server that tells when it is ready, stops at once, and leaves signals alone."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin the shutdown."""
+        self.should_exit = True
+        self._stopped.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
             await super().startup(sockets=sockets)
         finally:
             self.ready.set()
+
+    async def main_loop(self) -> None:
+        """Wait for `stop`; uvicorn's own loop looks every tenth of a second."""
+        await self.on_tick(0)
+        await self._stopped.wait()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         try:

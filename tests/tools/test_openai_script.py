@@ -1,0 +1,105 @@
+"""What the emulated model does next, with literals: no socket, no clock."""
+
+import json
+
+import pytest
+
+from tools.emulators.openai.script import CallFunction, Script, Speak
+from tools.scenarios import Call, Expect, Scenario, Turn
+
+SAVE = Call("save_field", {"name": "zip_code", "value": "99501"})
+END = Call("end_call", {"reason": "complete"})
+
+
+def script(*turns: Turn) -> Script:
+    scenario = Scenario("s", "t", "p", "+17705550123", "+18005551212", turns, Expect({}), {})
+    return Script(scenario, "Okay.")
+
+
+def output(**result: object) -> dict[str, object]:
+    return {"type": "function_call_output", "call_id": "c", "output": json.dumps(result)}
+
+
+def made(call: Call) -> CallFunction:
+    return CallFunction(call.name, json.dumps(dict(call.arguments)))
+
+
+def test_calls_come_first_and_the_words_after_their_outputs():
+    model = script(Turn(assistant="Got it.", calls=(SAVE,)))
+
+    assert model.next_acts([]) == [made(SAVE)]
+    model.item_created(output(saved=True))
+    assert model.next_acts([]) == [Speak("Got it.")]
+    assert model.finished
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [({"saved": False}, "We do not serve Alaska."), ({"saved": True}, "Got it.")],
+)
+def test_a_refused_value_may_have_words_of_its_own(result, words):
+    model = script(Turn(assistant="Got it.", calls=(SAVE,), on_problem="We do not serve Alaska."))
+    model.next_acts([])
+    model.item_created(output(**result))
+
+    assert model.next_acts([]) == [Speak(words)]
+
+
+def test_a_refused_value_without_such_words_does_not_break_the_scenario():
+    model = script(Turn(assistant="Got it.", calls=(SAVE,)))
+    model.next_acts([])
+    model.item_created(output(saved=False))
+
+    assert model.next_acts([]) == [Speak("Got it.")]
+
+
+def test_nothing_goes_on_while_an_output_is_missing():
+    model = script(Turn(assistant="Got it.", calls=(SAVE,)))
+    model.next_acts([])
+
+    assert model.next_acts(["call_1"]) == [Speak("One moment.")]
+    model.item_created(output(saved=True))
+    assert model.next_acts([]) == [Speak("Got it.")]
+
+
+def test_end_call_follows_the_goodbye_wherever_the_scenario_lists_it():
+    model = script(Turn(assistant="Goodbye!", calls=(END,)))
+
+    assert model.next_acts([]) == [Speak("Goodbye!"), made(END)]
+
+
+def test_calls_without_words_lead_straight_to_the_next_turn():
+    model = script(Turn(calls=(SAVE,)), Turn(assistant="Goodbye!"))
+    model.next_acts([])
+    model.item_created(output(saved=True))
+
+    assert model.next_acts([]) == [Speak("Goodbye!")]
+
+
+def test_after_the_last_turn_a_response_is_empty():
+    model = script(Turn(assistant="Goodbye!", then_calls=(END,)))
+    model.next_acts([])
+    model.item_created(output(ended=True))
+
+    assert model.next_acts([]) == []
+
+
+def test_a_call_that_was_cut_is_made_again():
+    model = script(Turn(assistant="Goodbye!", then_calls=(END,)))
+    acts = model.next_acts([])
+    model.interrupted(acts)
+
+    assert model.next_acts([]) == [made(END)]
+
+
+def test_the_caller_is_heard_once_per_turn():
+    model = script(Turn(assistant="Name?", caller="John Doe"), Turn(assistant="Goodbye!"))
+    model.next_acts([])
+
+    assert [model.heard(), model.heard()] == ["John Doe", ""]
+    assert model.next_acts([]) == [Speak("Goodbye!")]
+
+
+def test_without_a_scenario_everything_gets_the_default_reply():
+    assert Script(None, "Okay.").next_acts([]) == [Speak("Okay.")]
+    assert Script(None, None).next_acts([]) == []

@@ -1,0 +1,146 @@
+"""Decides what the emulated model does in its next response: it performs a scenario, turn by turn.
+No I/O.
+
+A response for a turn with `calls` only makes the calls; once all outputs are there, the next
+response speaks. A turn is over when the caller answered; a response asked for in between (a nudge
+after silence) does not use up a turn.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tools.scenarios import Call, Scenario, Turn
+
+NUDGE = "Are you still there?"
+FILLER = "One moment."
+PREAMBLE = "Let me see."
+
+# Models say goodbye before they end the call, in one response, wherever the scenario has it.
+_CALLED_AFTER_SPEECH = {"end_call"}
+
+
+@dataclass(frozen=True, slots=True)
+class Speak:
+    """A message item of the assistant."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallFunction:
+    """A function_call item; `arguments` is a JSON string."""
+
+    name: str
+    arguments: str
+
+
+Act = Speak | CallFunction
+
+
+def calls(wanted: Iterable[Call]) -> list[Act]:
+    """Return the acts that make the scenario's calls."""
+    return [CallFunction(call.name, json.dumps(dict(call.arguments))) for call in wanted]
+
+
+class Script:
+    """One session's way through a scenario; without one, everything is answered with
+    `default_reply` (None = silence).
+    """
+
+    def __init__(self, scenario: Scenario | None, default_reply: str | None) -> None:
+        self._turns: tuple[Turn, ...] = scenario.turns if scenario else ()
+        self._scripted = scenario is not None
+        self._default = default_reply
+        self._next = 0
+        self._called = False  # the next turn's calls were made
+        self._problem = False  # one of them was refused
+        self._answered = True  # nobody has to say anything before the next turn
+        self._outputs = 0  # function outputs since the last response
+        self._redo: list[Act] = []  # calls that an interruption kept from being made
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is a scenario and its last turn was performed."""
+        return self._scripted and self._next >= len(self._turns)
+
+    def next_acts(self, missing_outputs: list[str]) -> list[Act]:
+        """Return what the next response does; [] is a response without output."""
+        if not self._scripted:
+            return [Speak(self._default)] if self._default is not None else []
+        outputs, self._outputs = self._outputs, 0
+        if missing_outputs:
+            return [Speak(FILLER)]
+        if self._redo:
+            acts, self._redo = self._redo, []
+            return acts
+        if not self._answered:
+            return [] if outputs else [Speak(NUDGE)]
+        return [] if self.finished else self._perform(self._turns[self._next])
+
+    def aside(self) -> list[Act]:
+        """Return what an out-of-band response says; it uses up nothing."""
+        return [Speak(self._default)] if self._default is not None else []
+
+    def heard(self) -> str:
+        """Return what the caller said in the audio that was committed just now."""
+        waited, self._answered = not self._answered, True
+        if not waited or not 0 < self._next <= len(self._turns):
+            return ""
+        return self._turns[self._next - 1].caller
+
+    def interrupted(self, left: Iterable[Act]) -> None:
+        """Take note of the acts of a cancelled response that were cut or never begun; calls are
+        made again.
+        """
+        if self._scripted:
+            self._redo = [act for act in left if isinstance(act, CallFunction)]
+
+    def item_created(self, item: dict[str, Any]) -> None:
+        """Take note of an item that the client put into the conversation."""
+        match item:
+            case {"type": "function_call_output", "output": output}:
+                self._outputs += 1
+                self._problem = self._problem or _is_refusal(output)
+            case {"role": "user"}:
+                self._answered = True
+            case {"role": "assistant", "content": [{"text": text}, *_]}:
+                self._resume_after(text)
+
+    def _perform(self, turn: Turn) -> list[Act]:
+        before = [
+            call
+            for call in turn.calls
+            if call.name not in _CALLED_AFTER_SPEECH or not turn.assistant
+        ]
+        if before and not self._called:
+            self._called = True
+            return calls(before)
+        after = [*(call for call in turn.calls if call not in before), *turn.then_calls]
+        text = turn.on_problem if self._problem and turn.on_problem else turn.assistant
+        self._enter(self._next + 1, answered=not turn.caller)
+        acts = [*([Speak(text)] if text else []), *calls(after)]
+        return acts or self.next_acts([])
+
+    def _enter(self, turn: int, *, answered: bool) -> None:
+        self._next, self._answered = turn, answered
+        self._called, self._problem = False, False
+
+    def _resume_after(self, text: str) -> None:
+        """A session that took over replays what was said: go on behind the turn in which `text` was
+        spoken.
+        """
+        for i, turn in enumerate(self._turns):
+            if i >= self._next and text and turn.assistant.startswith(text.rstrip(" .")):
+                self._enter(i + 1, answered=not turn.caller)
+                return
+
+
+def _is_refusal(output: str) -> bool:
+    """Whether a tool's answer says that nothing was saved."""
+    try:
+        found = json.loads(output)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and found.get("saved") is False
