@@ -6,12 +6,13 @@ Knows no channel and no lead. A conversation is over when its finaliser has run
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
-from sqlalchemy import func, update
+from sqlalchemy import case, func, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -139,33 +140,61 @@ async def write_turn(session: AsyncSession, conversation: Conversation, said: Sa
     )
 
 
-async def finish_by(
-    session: AsyncSession, conversation_id: uuid.UUID, moment: datetime, *, reason: str | None
-) -> None:
-    """Have the open episode finished at `moment`, unless somebody moves the moment again."""
+async def call_over(session: AsyncSession, conversation_id: uuid.UUID, *, now: datetime) -> None:
+    """Note that nothing follows: finish at once, or, while a stream is open, when it has closed."""
     await session.exec(
         update(Conversation)
         .where(
             col(Conversation.id) == conversation_id,
             col(Conversation.status) == ConversationStatus.OPEN,
         )
-        .values(finish_after=moment, end_reason=func.coalesce(reason, col(Conversation.end_reason)))
+        .values(
+            ended_at=func.coalesce(Conversation.ended_at, now),
+            finish_after=case(
+                (col(Conversation.streaming).is_(True), Conversation.finish_after), else_=now
+            ),
+        )
     )
+
+
+async def stream_closed(
+    session: AsyncSession,
+    conversation_id: uuid.UUID,
+    *,
+    reason: str,
+    finish_after: datetime,
+    usage: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    """Note why a stream ended; the episode is finished now if the call is over, else later."""
+    conversation = await by_id(session, conversation_id)
+    conversation.streaming = False
+    conversation.end_reason = conversation.end_reason or reason
+    conversation.usage = {**conversation.usage, **usage}
+    conversation.finish_after = now if conversation.ended_at is not None else finish_after
 
 
 async def continue_until(
     session: AsyncSession, conversation_id: uuid.UUID, moment: datetime
-) -> bool:
-    """Take up an open conversation again; return False when it is finished already."""
-    changed = await session.exec(
+) -> None:
+    """Keep a conversation going until `moment` at least; a finished one begins its next episode."""
+    await session.exec(
         update(Conversation)
         .where(
             col(Conversation.id) == conversation_id,
-            col(Conversation.status) == ConversationStatus.OPEN,
+            col(Conversation.status) == ConversationStatus.FINISHED,
         )
-        .values(finish_after=moment, end_reason=None, ended_at=None)
+        .values(
+            status=ConversationStatus.OPEN,
+            episode=col(Conversation.episode) + 1,
+            finished_at=None,
+        )
     )
-    return changed.rowcount == 1
+    await session.exec(
+        update(Conversation)
+        .where(col(Conversation.id) == conversation_id)
+        .values(finish_after=moment)
+    )
 
 
 class TurnWriter:

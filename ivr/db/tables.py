@@ -218,7 +218,8 @@ class Conversation(SQLModel, table=True):
     state: dict[str, Any] = _json()
     status: str = ConversationStatus.OPEN
     episode: int = 1
-    stream_token_hash: str | None = None
+    stream_opened_at: datetime | None = _maybe_time()
+    streaming: bool = False
     started_at: datetime = _time(index=True)
     ended_at: datetime | None = _maybe_time()
     end_reason: str | None = None

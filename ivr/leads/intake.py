@@ -1,7 +1,8 @@
 """What happens first to anybody who reaches us: contact, lead and conversation are written down."""
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import phonenumbers
@@ -17,6 +18,7 @@ from ivr.db.tables import (
     Contact,
     ContactPoint,
     Conversation,
+    InboundEvent,
     Lead,
     Source,
     Tenant,
@@ -36,6 +38,8 @@ class Enquiry:
     called: str | None
     finish_after: datetime
     now: datetime
+    provider: str = "twilio"
+    payload: Mapping[str, str] = field(default_factory=dict)
 
 
 def caller_number(raw: str | None) -> str | None:
@@ -74,6 +78,7 @@ async def _begin(db: Database, tenant: Tenant, profile: Profile, enquiry: Enquir
             now=enquiry.now,
         )
         await session.flush()
+        _note_event(session, tenant, enquiry)
         await _note_caller_number(session, profile, conversation, enquiry)
         return conversation
 
@@ -145,17 +150,31 @@ async def _contact_id(session: AsyncSession, tenant: Tenant, enquiry: Enquiry) -
     return contact.id
 
 
+def _note_event(session: AsyncSession, tenant: Tenant, enquiry: Enquiry) -> None:
+    """Keep what came in as it came; its key makes the same event a second time impossible."""
+    session.add(
+        InboundEvent(
+            tenant_id=tenant.id,
+            provider=enquiry.provider,
+            kind=enquiry.channel,
+            provider_id=enquiry.session_key,
+            payload=dict(enquiry.payload),
+            received_at=enquiry.now,
+        )
+    )
+
+
 async def _note_caller_number(
     session: AsyncSession, profile: Profile, conversation: Conversation, enquiry: Enquiry
 ) -> None:
     """Keep the number that the network showed: who rings off at once can still be called back."""
-    field = profile.phone_field
-    if field is None or enquiry.caller is None:
+    phone = profile.phone_field
+    if phone is None or enquiry.caller is None:
         return
     await values.add(
         session,
         conversation,
-        name=field.key,
+        name=phone.key,
         value=enquiry.caller,
         raw=enquiry.caller,
         source=Source.CALLER_ID,

@@ -1,0 +1,110 @@
+"""What every test may ask for."""
+
+import asyncio
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from ivr.db import Database
+
+# The databases: a real one per test, thrown away. The tables are made once.
+
+POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/test")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database with all tables and no rows."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite_url")
+        return
+    name = request.getfixturevalue("postgres_database")
+    yield _postgres_url(name)
+    _on_postgres(_EMPTY, database=name)
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """The address of a SQLite database with all tables and no rows."""
+    path = tmp_path / "nps_ivr.db"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite+aiosqlite:///{path}"
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    """An open database, on SQLite and on PostgreSQL in turn."""
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def sqlite_db(sqlite_url: str) -> AsyncIterator[Database]:
+    """An open SQLite database, for what does not depend on which one it is."""
+    database = Database(sqlite_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    asyncio.run(_make_tables(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_database() -> Iterator[str]:
+    """The name of a database of this test process; making one per test takes seconds each."""
+    try:
+        _on_postgres("SELECT 1")
+    except psycopg.OperationalError as exc:
+        if os.environ.get("REQUIRE_SERVICES") == "1":
+            raise
+        pytest.skip(f"no PostgreSQL at TEST_POSTGRES_URL: {exc}")
+    name = f"ivr_{uuid.uuid4().hex}"
+    _on_postgres(f'CREATE DATABASE "{name}"')
+    asyncio.run(_make_tables(_postgres_url(name)))
+    yield name
+    _on_postgres(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+# Every row goes, also of the jobs, and numbers start again; what a test left open is cut off.
+_EMPTY = """
+DO $$ DECLARE t record; BEGIN
+  PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+  SET LOCAL session_replication_role = replica;
+  FOR t IN SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'dbos')
+    AND tablename NOT IN ('alembic_version', 'dbos_migrations')
+  LOOP EXECUTE format('DELETE FROM %I.%I', t.schemaname, t.tablename); END LOOP;
+  PERFORM setval(format('%I.%I', schemaname, sequencename)::regclass, 1, false)
+    FROM pg_sequences WHERE schemaname = 'public';
+END $$
+"""
+
+
+def _on_postgres(statement: str, *, database: str | None = None) -> None:
+    url = make_url(POSTGRES_URL)
+    url = url.set(database=database or url.database)
+    address = url.render_as_string(hide_password=False)
+    with psycopg.connect(address, autocommit=True, connect_timeout=3) as connection:
+        connection.execute(statement.encode())
+
+
+def _postgres_url(name: str) -> str:
+    url = make_url(POSTGRES_URL).set(drivername="postgresql+asyncpg", database=name)
+    return url.render_as_string(hide_password=False)
+
+
+async def _make_tables(url: str) -> None:
+    database = Database(url)
+    await database.upgrade()
+    await database.close()
