@@ -1,0 +1,1 @@
+"""What the assistant says and may do, on any channel."""

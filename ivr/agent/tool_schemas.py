@@ -1,0 +1,86 @@
+"""The tools the assistant may call, made of the profile; running them is the toolbox's work."""
+
+from typing import Any
+
+from ivr.leads.fields import rule
+from ivr.leads.profile import Field, Profile
+
+SAVE_FIELD = "save_field"
+CONFIRM_FIELD = "confirm_field"
+END_CALL = "end_call"
+TRANSFER = "transfer_to_person"
+END_REASONS = ("complete", "incomplete", "caller_goodbye", "silence", "wrong_number")
+
+
+def voice_tools(profile: Profile) -> list[dict[str, Any]]:
+    """Return Realtime function tools; that API knows no `strict` (openai SDK types/realtime)."""
+    names = [field.key for field in profile.fields]
+    tools = [_save_field(profile, names), _confirm_field(names), _end_call()]
+    return [*tools, _transfer()] if profile.transfer_number else tools
+
+
+def _save_field(profile: Profile, names: list[str]) -> dict[str, Any]:
+    meanings = "; ".join(f"{field.key}: {_meaning(field)}" for field in profile.fields)
+    return _tool(
+        SAVE_FIELD,
+        "Check and save one answer as soon as you have heard it, also when it corrects an earlier "
+        "one. The result says what to read back, what to ask back, or why it cannot be taken.",
+        {
+            "name": {"type": "string", "enum": names, "description": "Which field."},
+            "value": {"type": "string", "description": f"The answer, cleaned up. {meanings}"},
+            "heard_as": {"type": "string", "description": "The caller's own words for it."},
+            "insisted": {
+                "type": "boolean",
+                "description": "true only if it was asked back and the caller stood by it.",
+            },
+        },
+        optional=("insisted",),
+    )
+
+
+def _confirm_field(names: list[str]) -> dict[str, Any]:
+    return _tool(
+        CONFIRM_FIELD,
+        "Tell whether the caller confirmed a value that you read back.",
+        {
+            "name": {"type": "string", "enum": names, "description": "Which field."},
+            "confirmed": {"type": "boolean", "description": "true for yes, false for no."},
+        },
+    )
+
+
+def _end_call() -> dict[str, Any]:
+    return _tool(
+        END_CALL,
+        "Hang up. Call it only after you have said the closing words.",
+        {"reason": {"type": "string", "enum": list(END_REASONS), "description": "Why it ends."}},
+    )
+
+
+def _transfer() -> dict[str, Any]:
+    return _tool(
+        TRANSFER,
+        "Hand the call to a person. Tell the caller first that you will put them through.",
+        {"reason": {"type": "string", "description": "What the caller wants, in a few words."}},
+    )
+
+
+def _tool(
+    name: str, description: str, properties: dict[str, Any], *, optional: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "name": name,
+        "description": description,
+        "parameters": {
+            "type": "object",
+            "properties": properties,
+            "required": [key for key in properties if key not in optional],
+            "additionalProperties": False,
+        },
+    }
+
+
+def _meaning(field: Field) -> str:
+    needed = rule(field)
+    return f"{field.label}, {needed}" if needed else field.label

@@ -1,0 +1,1 @@
+"""What a business wants to know and the leads that come of it."""

@@ -1,0 +1,153 @@
+"""A person's name, typed, said or spelled; canonical is "First Last" in its usual case."""
+
+import re
+from datetime import date
+from difflib import SequenceMatcher
+from functools import lru_cache
+from importlib.resources import files
+
+from ivr.leads.field_types.base import Accepted, Checked, Field, FieldType, Refused, Vocabulary
+from ivr.leads.field_types.speech import is_unknowing, strip_fillers, tidy
+
+LONGEST = 6  # words
+PARTICLES = frozenset(
+    "van von der den de da di del della dos das du la le los bin ibn al el y ter ten".split()
+)
+_LEAD_IN = re.compile(
+    r"^(?:(?:(?:my|the|our) )?(?:full |first |last )?name(?:'s| is| would be)|this is|it'?s"
+    r"|it is|that'?s|that is|that would be|i'?m|i am|(?:you can |they )?call me"
+    r"|(?:you'?re )?speaking (?:with|to))\b[\s,:]*",
+    re.IGNORECASE,
+)
+_SPELLING = re.compile(
+    r"\b(?:that(?:'s| is)|it'?s|is)? ?(?:spelled|spelt|spelling(?: is)?)\b", re.I
+)
+_AS_IN = re.compile(r"\b([A-Za-z]) (?:as in|like|for) [A-Za-z]+\b", re.IGNORECASE)
+_TITLE = re.compile(r"^(?:mr|mrs|ms|miss|mister|doctor|dr)\b\.?\s+", re.IGNORECASE)
+_NOT_NAMES = frozenset(
+    "no nope yes yeah not why what who where when how hello help sorry stop wait nothing none is "
+    "are the my you your it this that want need sell selling have got calling call phone number "
+    "zip code year motorcycle bike goodbye bye repeat again please don't can't won't didn't and or "
+    "in from".split()
+)
+_VOLUNTEERED = re.compile(
+    r"\b(?:my (?:full )?name(?:'s| is)|this is|you'?re speaking (?:with|to))\s+(.+)", re.IGNORECASE
+)
+
+
+@lru_cache(maxsize=1)
+def common_names() -> tuple[str, ...]:
+    """Return common US first and last names, lower case: all that a closed recogniser can hear."""
+    text = (files("ivr.leads") / "profiles" / "names.txt").read_text(encoding="utf-8")
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return tuple(dict.fromkeys(word for line in lines for word in line.split()))
+
+
+def _words(raw: str) -> list[str]:
+    """Return the words of the name in `raw`, lead-ins and titles removed."""
+    text = strip_fillers(_AS_IN.sub(r"\1", tidy(raw)))
+    while (shorter := strip_fillers(_LEAD_IN.sub("", text, count=1))) != text:
+        text = shorter
+    text = _SPELLING.sub(" ", _TITLE.sub("", text))
+    text = _restarted(text)
+    return re.findall(r"[^\W\d_]+(?:['.-][^\W\d_]+)*", text)
+
+
+def _restarted(text: str) -> str:
+    """Return the last start of "John, John Doe", and "Doe, John" the right way round."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if len(parts) == 2 and parts[1].casefold().startswith(parts[0].casefold()):
+        return parts[1]
+    return " ".join(parts)
+
+
+def _unspelled(words: list[str]) -> list[str]:
+    """Return the words with letters said one by one joined: John D O E -> John Doe."""
+    expanded = [part for word in words for part in _letters(word)]
+    out: list[str] = []
+    at = 0
+    while at < len(expanded):
+        run = _letter_run(expanded, at)
+        if len(run) >= 3 or (len(run) == 2 and at + 2 == len(expanded)):
+            _add_spelled(out, "".join(run).casefold())
+            at += len(run)
+        else:
+            out.append(expanded[at])
+            at += 1
+    return out
+
+
+def _letters(word: str) -> list[str]:
+    """Return "D-O-E" and "D.O.E" as letters, any other word as it is."""
+    parts = re.split(r"[-.]", word)
+    return parts if len(parts) > 1 and all(len(part) == 1 for part in parts) else [word]
+
+
+def _letter_run(words: list[str], at: int) -> list[str]:
+    end = at
+    while end < len(words) and len(words[end]) == 1:
+        end += 1
+    return words[at:end]
+
+
+def _add_spelled(out: list[str], spelled: str) -> None:
+    """Add a spelled word; it replaces the word before when it is the spelling of that word."""
+    before = out[-1].casefold() if out else ""
+    alike = before[:1] == spelled[:1] and SequenceMatcher(None, before, spelled).ratio() >= 0.5
+    if alike:
+        out.pop()
+    out.append(spelled)
+
+
+def _cased(words: list[str]) -> str:
+    """Return the words in the usual case; a word that came in mixed case is left as it is."""
+    return " ".join(
+        _capitalised(word, first=at == 0) if word.islower() or word.isupper() else word
+        for at, word in enumerate(words)
+    )
+
+
+def _capitalised(word: str, *, first: bool) -> str:
+    low = word.casefold()
+    if low in PARTICLES and not first:
+        return low
+    cased = "".join(part.capitalize() for part in re.split(r"(['-])", low))
+    cased = re.sub(r"^Mc([a-z])(?=[a-z]{2})", lambda match: f"Mc{match.group(1).upper()}", cased)
+    return re.sub(r"'S$", "'s", cased)
+
+
+class PersonName(FieldType):
+    options = {"single": bool}  # a first name alone is enough
+
+    def check(self, field: Field, raw: str, *, today: date, insisted: bool) -> Checked:
+        if re.search(r"\d", raw):
+            return Refused("a name has no digits in it")
+        words = _unspelled(_words(raw))
+        plain = [word.casefold() for word in words]
+        if not words or is_unknowing(raw) or _NOT_NAMES.intersection(plain):
+            return Refused("I did not catch the name")
+        if len(words) > LONGEST or max(map(len, words)) > 30 or sum(map(len, words)) < 2:
+            return Refused("I need just the first and last name")
+        return self._accepted(field, words, insisted=insisted)
+
+    def find(self, field: Field, text: str, *, today: date) -> Accepted | None:
+        """Only after "my name is" and the like, up to the next clause."""
+        match = _VOLUNTEERED.search(tidy(text))
+        if match is None:
+            return None
+        clause = re.split(r"[,.;!?]|\b(?:and|i|from|calling|in)\b", match.group(1), flags=re.I)[0]
+        verdict = self.check(field, clause, today=today, insisted=True)
+        if isinstance(verdict, Accepted) and 2 <= len(verdict.value.split()) <= 4:
+            return verdict
+        return None
+
+    def rule(self, field: Field, *, today: date | None) -> str:
+        return "first and last name as the caller spells it, without titles"
+
+    def vocabulary(self, field: Field) -> Vocabulary:
+        return Vocabulary(kind="names", words=common_names())
+
+    def _accepted(self, field: Field, words: list[str], *, insisted: bool) -> Accepted:
+        name = _cased(words)
+        single = len(words) == 1 and not insisted and not field.options.get("single")
+        return Accepted(name, name, ask_more="And your last name?" if single else "")

@@ -1,0 +1,53 @@
+"""Words around an answer: fillers, lead-ins, corrections; what is common to several types."""
+
+import re
+import unicodedata
+
+# "So", "Oh" and "Ah" are names as well: fillers only before a comma or a beginning sentence.
+_FILLER = (
+    r"um+|uh+|er+m?|hm+|well|okay|ok|sure|yes|yeah|yep|yup|hi|hello|hey"
+    r"|(?:so|oh|ah)(?=\s*,|\s+(?:it|that|my|i|this|um|uh)\b)"
+)
+_LEADING = re.compile(rf"^[\s,.!]*(?:(?:{_FILLER})\b[\s,.!]*)+", re.IGNORECASE)
+_AFTERWORD = "please|thanks|thank you|sir|ma'am|i think|i guess|speaking|here"
+_TRAILING = re.compile(rf"[\s,.!?]*(?:\b(?:{_AFTERWORD})\b[\s,.!?]*)*$", re.IGNORECASE)
+_CORRECTION = re.compile(
+    r"\b(?:no,? wait|wait|sorry|i mean|i meant|actually|rather|correction|scratch that|make that)\b"
+    r"[\s,.]*(?:no\b[\s,.]*)?(?:it'?s\b|that'?s\b|it is\b)?",
+    re.IGNORECASE,
+)
+_UNKNOWING = re.compile(
+    r"\b(?:(?:do not|don't|dont) (?:know|remember|have (?:one|it|that))|no idea|not sure|i forget"
+    r"|rather not|none of your business|why do you)\b",
+    re.IGNORECASE,
+)
+
+
+def as_ascii_digits(text: str) -> str:
+    """Return `text` in its plain form: every script's digits as 0-9, no ligatures or widths."""
+    return "".join(
+        str(unicodedata.decimal(char)) if char.isdecimal() else char
+        for char in unicodedata.normalize("NFKC", text)
+        if char.isdecimal() or not char.isdigit()
+    )
+
+
+def tidy(text: str) -> str:
+    """Return `text` with single spaces and straight apostrophes."""
+    return " ".join(text.replace("\u2019", "'").split())
+
+
+def strip_fillers(text: str) -> str:
+    """Return `text` without "um, yes ..." in front and "... please" behind."""
+    return _TRAILING.sub("", _LEADING.sub("", tidy(text), count=1))
+
+
+def after_correction(text: str) -> str:
+    """Return what follows the last "no wait", "sorry", "I mean" in `text`; else ""."""
+    parts = _CORRECTION.split(text)
+    return parts[-1].strip(" ,.") if len(parts) > 1 else ""
+
+
+def is_unknowing(text: str) -> bool:
+    """Whether the speaker says that they do not know or do not want to tell."""
+    return bool(_UNKNOWING.search(tidy(text)))

@@ -1,0 +1,81 @@
+"""A yes or a no, in the many ways people say them; the canonical values are "yes" and "no"."""
+
+import re
+from datetime import date
+
+from ivr.leads.field_types.base import Accepted, Checked, Field, FieldType, Refused, Vocabulary
+from ivr.leads.field_types.speech import is_unknowing, tidy
+
+YES = (
+    "yes", "yeah", "yep", "yup", "ya", "yah", "sure", "correct", "right", "that's right",
+    "that is right", "that's correct", "that is correct", "that's it", "okay", "ok", "of course",
+    "absolutely", "exactly", "definitely", "certainly", "affirmative", "uh huh", "mm hmm", "mhm",
+    "you got it", "you bet", "it is", "i do", "i am", "it does", "sounds good", "perfect",
+    "please do", "yes sir", "yes ma'am", "si", "true", "that works", "that's fine", "fine",
+    "go ahead", "that one's good", "that's the best one",
+)  # fmt: skip
+NO = (
+    "no", "nope", "nah", "no way", "not really", "negative", "incorrect", "wrong", "that's wrong",
+    "that is wrong", "not correct", "not right", "that's not right", "that's not it",
+    "that is not right", "that's incorrect", "not quite", "not at all", "it isn't", "it is not",
+    "it's not", "i don't", "i'm not", "don't", "never", "uh uh", "nuh uh", "false", "no sir",
+    "no ma'am", "no thanks", "no thank you",
+)  # fmt: skip
+_HESITATION = re.compile(r"^(?:(?:um+|uh|er|oh|well)\b[\s,.]*)+(?!\s*(?:huh|uh)\b)", re.IGNORECASE)
+_UNSURE = re.compile(r"\bmaybe\b")
+
+
+def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = sorted(phrases, key=len, reverse=True)
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})(?!['\w])", re.IGNORECASE)
+
+
+_YES, _NO = _pattern(YES), _pattern(NO)
+
+
+def is_yes(text: str) -> bool | None:
+    """Return True for a yes, False for a no, None for neither; of both, the first said wins."""
+    plain = tidy(re.sub(r"[^\w'\s]", " ", text.casefold().replace("\u2019", "'")))
+    if _UNSURE.search(plain) or is_unknowing(plain):
+        return None
+    if plain in ("y", "n"):
+        return plain == "y"
+    no, yes = _NO.search(plain), _YES.search(plain)
+    if no and (not yes or no.start() <= yes.start() or no.end() >= yes.end()):
+        return False  # "that's not right": the no holds the yes
+    return True if yes else None
+
+
+def split_answer(text: str) -> tuple[bool | None, str]:
+    """Return the yes or no that `text` begins with, and what is said after it."""
+    rest = _HESITATION.sub("", tidy(text), count=1)
+    answer, after = _head(rest)
+    if answer is None or is_unknowing(text):  # "no idea" is no no
+        return is_yes(text), rest
+    while (more := _head(after))[0] is answer:  # "no no, that's wrong"
+        after = more[1]
+    return answer, after
+
+
+def _head(text: str) -> tuple[bool | None, str]:
+    matches = {False: _NO.match(text), True: _YES.match(text)}
+    found = [(match.end(), answer) for answer, match in matches.items() if match]
+    end, answer = max(found, default=(0, None))
+    return answer, text[end:].strip(" ,.!;:?")
+
+
+class YesNo(FieldType):
+    def check(self, field: Field, raw: str, *, today: date, insisted: bool) -> Checked:
+        answer = is_yes(raw)
+        if answer is None:
+            return Refused("I need a yes or a no")
+        return Accepted("yes" if answer else "no", "yes" if answer else "no")
+
+    def rule(self, field: Field, *, today: date | None) -> str:
+        return 'exactly "yes" or "no"'
+
+    def vocabulary(self, field: Field) -> Vocabulary:
+        return Vocabulary(kind="yes_no", words=(*YES, *NO))
+
+    def keyed(self, field: Field, keys: str) -> str:
+        return {"1": "yes", "2": "no"}.get(keys, "")
