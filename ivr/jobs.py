@@ -1,0 +1,166 @@
+"""Durable jobs: a job that was started runs to its end, also over a `kill -9`. The one module that
+knows DBOS.
+
+A job is a coroutine function under a fixed name; its arguments are texts and numbers, its steps
+are checkpointed and run at least once, so each step must be harmless when it runs again. What a
+job is for, nothing here knows. DBOS keeps its rows in a file of their own beside a SQLite
+database, or in schema `dbos` of the PostgreSQL one. Losing them loses no work: whoever starts
+jobs must be able to tell from its own rows what is still to do.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSConfig, SetWorkflowID, StepOptions
+
+from ivr.db.engine import database_path
+from ivr.errors import Unavailable
+
+# Set by hand: with DBOS's own, a hash of the source, a new release would leave the jobs of the old
+# one lying.
+# Raise it only when the steps of a job change so that a half-done one cannot be continued.
+VERSION = "1"
+STEP_TRIES = 6
+STEP_WAIT_SECONDS = 0.2
+SHUTDOWN_SECONDS = 10
+
+Result = TypeVar("Result")
+Job = Callable[..., Coroutine[Any, Any, None]]
+
+
+class Jobs:
+    """The durable jobs of one process; `executor_id` must be this process's alone among those that
+    run.
+    """
+
+    def __init__(self, database_url: str, *, executor_id: str) -> None:
+        self._url = system_url(database_url)
+        self._executor_id = executor_id
+        self._jobs: dict[str, Job] = {}
+        self._engine: sa.Engine | None = None
+        self._running: set[str] = set()
+
+    def register(self, name: str, job: Job) -> None:
+        """Make `job` known under `name`; all of them before `open`, which continues what was left
+        half done.
+        """
+        self._jobs[name] = job
+
+    async def open(self) -> None:
+        """Launch DBOS in this event loop and continue what a dead process of our id left."""
+        assert self._engine is None, "open once"
+        self._engine = _sqlite_engine(self._url) if self._url.startswith("sqlite") else None
+        logging.getLogger("dbos").setLevel(logging.WARNING)
+        DBOS(config=self._config())
+        self._workflows = {name: self._workflow(name, job) for name, job in self._jobs.items()}
+        self._workflows["warm-up"] = self._workflow("warm-up", _nothing)
+        DBOS.launch()
+        # The first workflow of a process holds up the event loop for about 50 ms: now, not in a
+        # call.
+        await self.start("warm-up", f"warm-up:{uuid.uuid4()}")
+
+    async def start(self, name: str, job_id: str, *args: str | int) -> None:
+        """Start a job and return once it is written down; a `job_id` that was ever started does
+        nothing.
+        """
+        try:
+            with SetWorkflowID(job_id):
+                await DBOS.start_workflow_async(self._workflows[name], *args)
+        except sa.exc.OperationalError as exc:
+            raise Unavailable("the job could not be written down") from exc
+
+    async def step(
+        self, name: str, function: Callable[..., Coroutine[Any, Any, Result]], *args: object
+    ) -> Result:
+        """Run one step of the job we are in, again when it raises; what it returned is kept and not
+        redone.
+        """
+        options: StepOptions = {
+            "name": name,
+            "retries_allowed": True,
+            "interval_seconds": STEP_WAIT_SECONDS,  # doubled after each try
+            "max_attempts": STEP_TRIES,
+        }
+        return await DBOS.run_step_async(options, function, *args)
+
+    async def close(self) -> None:
+        """Let running jobs end for up to 10 s; the rest is continued at the next start."""
+        wait = SHUTDOWN_SECONDS if self._running else 0  # DBOS sleeps a second before it looks
+        await asyncio.to_thread(
+            DBOS.destroy, destroy_registry=True, workflow_completion_timeout_sec=wait
+        )
+        # DBOS made its own, now closed pool the loop's default one.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    def _config(self) -> DBOSConfig:
+        config: DBOSConfig = {
+            "name": "ivr",
+            "system_database_url": self._url,
+            "executor_id": self._executor_id,
+            "application_version": VERSION,
+            "console_log_level": "WARNING",
+        }
+        if self._engine is not None:
+            config["system_database_engine"] = self._engine
+        return config
+
+    def _workflow(self, name: str, job: Job) -> Job:
+        async def run(*args: str | int) -> None:
+            job_id = str(DBOS.workflow_id)
+            self._running.add(job_id)
+            try:
+                await job(*args)
+            finally:
+                self._running.discard(job_id)
+
+        run.__qualname__ = run.__name__ = name
+        return DBOS.workflow(name=name)(run)
+
+
+def system_url(database_url: str) -> str:
+    """Return where DBOS keeps its own rows for the database at `database_url`."""
+    path = database_path(database_url)
+    if path is not None:
+        return f"sqlite:///{jobs_path(path)}"
+    url = sa.make_url(database_url)
+    assert url.get_backend_name() == "postgresql", "a database in memory cannot have durable jobs"
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def jobs_path(path: Path) -> Path:
+    """Return the file beside the SQLite database at `path`."""
+    return path.with_name(f"{path.stem}.jobs{path.suffix}")
+
+
+async def _nothing() -> None:
+    pass
+
+
+def _sqlite_engine(url: str) -> sa.Engine:
+    """Return an engine with a write-ahead log, which DBOS does not ask for by itself."""
+    engine = sa.create_engine(url)
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+
+    return engine
+
+
+_PRAGMAS = (
+    "PRAGMA busy_timeout=30000",
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA foreign_keys=ON",
+)

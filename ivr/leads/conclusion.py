@@ -1,0 +1,290 @@
+"""What follows from a conversation that was read: values, moves of the lead, a submission. One
+transaction, once.
+
+Called by the road with a session; commits nothing and sends nothing.
+"""
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ivr import conversations
+from ivr.db.tables import (
+    Conversation,
+    ConversationStatus,
+    Lead,
+    Role,
+    Source,
+    Submission,
+    SubmissionState,
+    Tenant,
+    Turn,
+)
+from ivr.leads import fields, ledger, review, stages, values
+from ivr.leads.extraction import Extraction, Found
+from ivr.leads.fields import Accepted, Doubtful, Refused
+from ivr.leads.handover import Profiles, held_because, lead_data, missing, profile_of
+from ivr.leads.profile import Profile
+
+# The road sends at once; this is when the scheduler does, should the road have died in between.
+SECOND_CHANCE = timedelta(seconds=30)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """What came out; `submission_id` is None when nothing may be sent."""
+
+    lead_data: Mapping[str, str | None]
+    missing: tuple[str, ...]
+    submission_id: uuid.UUID | None
+    held: str | None
+
+    def as_json(self) -> str:
+        """Return the lead's data for the owner's log line."""
+        return json.dumps(dict(self.lead_data), ensure_ascii=False)
+
+    def warn(self) -> None:
+        """Say what is missing (S3.12)."""
+        for name in self.missing:
+            log.warning("required field missing", field=name)
+        if self.held is not None:
+            log.warning("lead held back", reason=self.held)
+
+
+def is_open(conversation: Conversation, episode: int) -> bool:
+    """Return whether this episode still waits for its end."""
+    return conversation.status == ConversationStatus.OPEN and conversation.episode == episode
+
+
+def is_concluded(conversation: Conversation, episode: int) -> bool:
+    """Return whether `conclude` has run for this episode."""
+    return bool(conversation.state.get("concluded_episode") == episode)
+
+
+async def conclude(
+    session: AsyncSession,
+    profiles: Profiles,
+    conversation_id: uuid.UUID,
+    episode: int,
+    extraction: Extraction,
+    *,
+    now: datetime,
+) -> Conclusion | None:
+    """Write everything that follows from a reading; a second time return the same; None when it is
+    closed.
+    """
+    conversation = await _lock(session, conversation_id)
+    if not is_open(conversation, episode):
+        return None
+    tenant = await session.get_one(Tenant, conversation.tenant_id)
+    lead = await stages.lock(session, conversation.lead_id)
+    profile = profile_of(profiles, tenant, lead)
+    if not is_concluded(conversation, episode):
+        await _merge(session, tenant, profile, conversation, extraction, now=now)
+    known = await values.current(session, lead.id)
+    data = lead_data(profile, known)
+    if not is_concluded(conversation, episode):
+        met = await _was_answered(session, conversation.id)
+        await stages.assess(session, lead, profile, set(known), met=met, now=now)
+        await _submission(session, conversation, lead, profile, data, now=now)
+        _remember(conversation, data, extraction)
+    submission = await _own_submission(session, conversation)
+    pending = submission is not None and submission.state == SubmissionState.PENDING
+    return Conclusion(
+        lead_data=data,
+        missing=tuple(item.key for item in missing(profile, set(known))),
+        submission_id=submission.id if submission and pending else None,
+        held=submission.last_error if submission and not pending else None,
+    )
+
+
+async def _lock(session: AsyncSession, conversation_id: uuid.UUID) -> Conversation:
+    query = select(Conversation).where(Conversation.id == conversation_id).with_for_update()
+    return (await session.exec(query)).one()
+
+
+async def _was_answered(session: AsyncSession, conversation_id: uuid.UUID) -> bool:
+    turns = await conversations.transcript(session, conversation_id)
+    return {Role.ASSISTANT, Role.CALLER} <= {Role(turn.role) for turn in turns}
+
+
+def _remember(
+    conversation: Conversation, data: Mapping[str, str | None], extraction: Extraction
+) -> None:
+    """Keep the result beside the conversation: its state is the lead's data (S3.15), its usage the
+    cost (S3.42).
+    """
+    conversation.state = {
+        **conversation.state,
+        **data,
+        "lead_data": dict(data),
+        "extraction": extraction.dump(),
+        "concluded_episode": conversation.episode,
+    }
+    conversation.usage = {**conversation.usage, "extraction": extraction.usage}
+
+
+# Values
+
+
+async def _merge(
+    session: AsyncSession,
+    tenant: Tenant,
+    profile: Profile,
+    conversation: Conversation,
+    extraction: Extraction,
+    *,
+    now: datetime,
+) -> None:
+    """Add what was read as values of the lowest ranks; which value counts is `values`' decision."""
+    turns = await conversations.transcript(session, conversation.id)
+    today = conversation.started_at.astimezone(ZoneInfo(tenant.timezone)).date()
+    source = Source.EXTRACTED if extraction.by == "model" else Source.INFERRED
+    for name, found in extraction.found.items():
+        entry = _checked(profile, name, found, today=today)
+        await values.add(
+            session,
+            conversation,
+            name=name,
+            raw=found.value,
+            source=source,
+            quote=found.quote,
+            turn_item_id=said_in(turns, found.quote),
+            now=now,
+            **entry,
+        )
+    await _disputes(session, conversation, extraction, now=now)
+
+
+def _checked(profile: Profile, name: str, found: Found, *, today: date) -> dict[str, Any]:
+    """Return the value with its details, or no value and the problem with it."""
+    match fields.check(profile.field(name), found.value, today=today):
+        case Accepted(value=value, details=details):
+            return {"value": value, "details": details}
+        case Doubtful(suggestion=suggestion):
+            return {"value": None, "problem": f"perhaps {suggestion} was meant"}
+        case Refused(reason=reason):
+            return {"value": None, "problem": reason}
+
+
+async def _disputes(
+    session: AsyncSession, conversation: Conversation, extraction: Extraction, *, now: datetime
+) -> None:
+    """Ask a person about fields with two answers, unless the caller gave the value in the call
+    itself.
+    """
+    known = await values.current(session, conversation.lead_id)
+    open_ones = {
+        name: answers for name, answers in extraction.disputed.items() if name not in known
+    }
+    for name, answers in open_ones.items():
+        await values.add(
+            session,
+            conversation,
+            name=name,
+            value=None,
+            raw=" / ".join(answer or "nothing" for answer in answers),
+            source=Source.EXTRACTED,
+            problem="two readings of the conversation disagree",
+            now=now,
+        )
+    if open_ones:
+        review.ask_about_fields(session, conversation, open_ones, now=now)
+
+
+def said_in(turns: Sequence[Turn], quote: str) -> str | None:
+    """Return the item id of the caller's last turn that contains the quote; case and spaces do not
+    count.
+    """
+    wanted = _plain(quote)
+    if not wanted:
+        return None
+    for turn in reversed(turns):
+        if turn.role == Role.CALLER and wanted in _plain(turn.text):
+            return turn.item_id
+    return None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+# The submission
+
+
+async def _submission(
+    session: AsyncSession,
+    conversation: Conversation,
+    lead: Lead,
+    profile: Profile,
+    data: dict[str, str | None],
+    *,
+    now: datetime,
+) -> None:
+    """Write the lead's submission down, pending or held; a lead that its target has is not sent
+    again.
+    """
+    if lead.closed_at is not None:
+        return
+    known = {name for name, value in data.items() if value is not None}
+    undecided = await _supersede(session, lead, now=now)
+    held = undecided or held_because(profile, known)
+    submission = Submission(
+        tenant_id=conversation.tenant_id,
+        lead_id=lead.id,
+        conversation_id=conversation.id,
+        episode=conversation.episode,
+        target=profile.target,
+        channel=conversation.channel,
+        lead_data=data,
+        state=SubmissionState.HELD if held else SubmissionState.PENDING,
+        next_attempt_at=None if held else now + SECOND_CHANCE,
+        last_error=held,
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(submission)
+    await session.flush()
+    if held:
+        await ledger.enter_failure(session, submission, held, now=now)
+
+
+async def _supersede(session: AsyncSession, lead: Lead, *, now: datetime) -> str | None:
+    """Close the lead's earlier submissions that did not get out; return why one of them stands in
+    the way.
+    """
+    query = (
+        select(Submission)
+        .where(
+            Submission.lead_id == lead.id,
+            col(Submission.state).in_(SubmissionState.open_states()),
+        )
+        .with_for_update()
+    )
+    undecided = None
+    for earlier in (await session.exec(query)).all():
+        if earlier.state in {SubmissionState.IN_FLIGHT, SubmissionState.AMBIGUOUS}:
+            undecided = "not submitted: an earlier submission of this lead may have been taken"
+            continue
+        earlier.state, earlier.next_attempt_at = SubmissionState.RESOLVED, None
+        earlier.updated_at = now
+        await ledger.close_failure(session, earlier.id, "replaced by a later conversation")
+    return undecided
+
+
+async def _own_submission(session: AsyncSession, conversation: Conversation) -> Submission | None:
+    query = select(Submission).where(
+        Submission.conversation_id == conversation.id,
+        Submission.episode == conversation.episode,
+    )
+    return (await session.exec(query)).one_or_none()

@@ -1,0 +1,139 @@
+"""The owner's two tables, `succeeded_leads` and `failed_leads`: entries made by submissions, read
+by operators.
+"""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ivr.db.tables import FailedLead, Submission, SubmissionState, SucceededLead
+from ivr.errors import Conflict, NotFound
+from ivr.leads import review
+
+
+async def failed(
+    session: AsyncSession, tenant_id: uuid.UUID, *, include_resolved: bool = False
+) -> Sequence[FailedLead]:
+    """Return the leads that somebody must look at, oldest first."""
+    query = select(FailedLead).where(FailedLead.tenant_id == tenant_id).order_by(col(FailedLead.id))
+    if not include_resolved:
+        query = query.where(col(FailedLead.resolved).is_(False))
+    return (await session.exec(query)).all()
+
+
+async def succeeded(
+    session: AsyncSession,
+    tenant_id: uuid.UUID,
+    *,
+    since: datetime | None = None,
+    channel: str | None = None,
+) -> Sequence[SucceededLead]:
+    """Return the leads that their target took, newest first."""
+    query = select(SucceededLead).where(SucceededLead.tenant_id == tenant_id)
+    if since is not None:
+        query = query.where(col(SucceededLead.submitted_at) >= since)
+    if channel is not None:
+        query = query.where(SucceededLead.channel == channel)
+    query = query.order_by(col(SucceededLead.submitted_at).desc(), col(SucceededLead.id).desc())
+    return (await session.exec(query)).all()
+
+
+async def find_failed(
+    session: AsyncSession, tenant_id: uuid.UUID, failed_lead_id: int
+) -> tuple[FailedLead, Submission]:
+    """Return the entry and its submission, or raise `NotFound` in words for an operator."""
+    query = (
+        select(FailedLead, Submission)
+        .join(Submission, col(FailedLead.submission_id) == col(Submission.id))
+        .where(FailedLead.tenant_id == tenant_id, FailedLead.id == failed_lead_id)
+    )
+    found = (await session.exec(query)).one_or_none()
+    if found is None:
+        raise NotFound(f"failed lead {failed_lead_id} not found; `list` shows the open ones")
+    entry, submission = found
+    return entry, submission
+
+
+async def resolve(
+    session: AsyncSession,
+    tenant_id: uuid.UUID,
+    failed_lead_id: int,
+    note: str,
+    *,
+    now: datetime,
+) -> FailedLead:
+    """Close a failed lead without sending it; raise `Conflict` when it is being sent or was closed
+    before.
+    """
+    entry, submission = await find_failed(session, tenant_id, failed_lead_id)
+    await session.refresh(submission, with_for_update=True)
+    if submission.state == SubmissionState.IN_FLIGHT:
+        raise Conflict(
+            f"failed lead {failed_lead_id} is being sent right now; look again in a minute"
+        )
+    if entry.resolved:
+        raise Conflict(f"failed lead {failed_lead_id} is closed already: {entry.resolution}")
+    entry.resolved, entry.resolution = True, note
+    submission.state, submission.next_attempt_at = SubmissionState.RESOLVED, None
+    submission.updated_at = now
+    await review.close_for_submission(session, submission.id, note, now=now)
+    return entry
+
+
+async def enter_failure(
+    session: AsyncSession, submission: Submission, message: str, *, now: datetime
+) -> None:
+    """Make or renew the entry of a submission that did not get through."""
+    entry = await _entry(session, submission.id)
+    if entry is None:
+        entry = FailedLead(
+            tenant_id=submission.tenant_id,
+            submission_id=submission.id,
+            error_message=message,
+            channel=submission.channel,
+            session_id=submission.conversation_id,
+            created_at=now,
+        )
+    entry.lead_data, entry.error_message = submission.lead_data, message
+    entry.resolved, entry.resolution = False, None
+    entry.retry_count = max(0, submission.attempts - 1)
+    entry.last_retry_at = now if submission.attempts > 1 else None
+    session.add(entry)
+
+
+async def enter_success(
+    session: AsyncSession, submission: Submission, response: dict[str, Any], *, now: datetime
+) -> None:
+    """Make the entry of a submission that got through and close its failure."""
+    session.add(
+        SucceededLead(
+            tenant_id=submission.tenant_id,
+            submission_id=submission.id,
+            lead_data=submission.lead_data,
+            channel=submission.channel,
+            session_id=submission.conversation_id,
+            submitted_at=now,
+            npa_response=response,
+        )
+    )
+    entry = await _entry(session, submission.id)
+    if entry is not None:
+        entry.resolved, entry.resolution = True, "submitted"
+        entry.retry_count = max(0, submission.attempts - 1)
+        entry.last_retry_at = now if submission.attempts > 1 else None
+
+
+async def close_failure(session: AsyncSession, submission_id: uuid.UUID, note: str) -> None:
+    """Close a failure that nobody needs to act on any more, if there is one."""
+    entry = await _entry(session, submission_id)
+    if entry is not None and not entry.resolved:
+        entry.resolved, entry.resolution = True, note
+
+
+async def _entry(session: AsyncSession, submission_id: uuid.UUID) -> FailedLead | None:
+    query = select(FailedLead).where(FailedLead.submission_id == submission_id)
+    return (await session.exec(query)).one_or_none()

@@ -1,0 +1,169 @@
+"""What a person must decide: fields on which two readings disagree, and leads that a target may
+have taken.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ivr.db.tables import (
+    Conversation,
+    Lead,
+    ReviewItem,
+    ReviewKind,
+    Source,
+    Submission,
+    SubmissionState,
+    Tenant,
+)
+from ivr.errors import BadRequest, Conflict, NotFound
+from ivr.leads import fields, values
+from ivr.leads.fields import Accepted
+from ivr.leads.handover import Profiles, held_because, lead_data, profile_of
+
+
+async def open_items(session: AsyncSession, tenant_id: uuid.UUID) -> Sequence[ReviewItem]:
+    """Return what waits for a person, oldest first."""
+    query = (
+        select(ReviewItem)
+        .where(ReviewItem.tenant_id == tenant_id, col(ReviewItem.resolved_at).is_(None))
+        .order_by(col(ReviewItem.id))
+    )
+    return (await session.exec(query)).all()
+
+
+def ask_about_fields(
+    session: AsyncSession,
+    conversation: Conversation,
+    disputed: Mapping[str, Sequence[str | None]],
+    *,
+    now: datetime,
+) -> None:
+    """Have a person decide fields on which readings of one conversation disagree."""
+    session.add(
+        ReviewItem(
+            tenant_id=conversation.tenant_id,
+            kind=ReviewKind.EXTRACTION,
+            lead_id=conversation.lead_id,
+            conversation_id=conversation.id,
+            detail={"fields": {name: list(answers) for name, answers in disputed.items()}},
+            created_at=now,
+        )
+    )
+
+
+async def ask_about_submission(
+    session: AsyncSession, submission: Submission, reason: str, *, now: datetime
+) -> None:
+    """Have a person find out whether the target took a lead; once per submission."""
+    query = select(ReviewItem).where(
+        ReviewItem.submission_id == submission.id, col(ReviewItem.resolved_at).is_(None)
+    )
+    if (await session.exec(query)).first() is not None:
+        return
+    session.add(
+        ReviewItem(
+            tenant_id=submission.tenant_id,
+            kind=ReviewKind.AMBIGUOUS_SUBMISSION,
+            lead_id=submission.lead_id,
+            conversation_id=submission.conversation_id,
+            submission_id=submission.id,
+            detail={"reason": reason, "reference": submission.reference},
+            created_at=now,
+        )
+    )
+
+
+async def close_for_submission(
+    session: AsyncSession, submission_id: uuid.UUID, resolution: str, *, now: datetime
+) -> None:
+    """Close the question about a submission: what became of it is known now."""
+    await session.exec(
+        update(ReviewItem)
+        .where(
+            col(ReviewItem.submission_id) == submission_id,
+            col(ReviewItem.resolved_at).is_(None),
+        )
+        .values(resolved_at=now, resolution=resolution)
+    )
+
+
+async def decide_fields(
+    session: AsyncSession,
+    profiles: Profiles,
+    tenant: Tenant,
+    item_id: int,
+    answers: Mapping[str, str],
+    *,
+    now: datetime,
+) -> list[uuid.UUID]:
+    """Write down what a person decided and return the submissions that may go now.
+
+    Raises `NotFound`, `Conflict` for an item decided before, `BadRequest` for a value its field
+    refuses. A lead that its target has already is not sent again; the values are kept all the
+    same.
+    """
+    item = await _open_item(session, tenant, item_id)
+    lead = (await session.exec(select(Lead).where(Lead.id == item.lead_id))).one()
+    profile = profile_of(profiles, tenant, lead)
+    conversation = await session.get(Conversation, item.conversation_id)
+    assert conversation is not None, "a foreign key"
+    for name, raw in answers.items():
+        checked = fields.check(profile.field(name), raw, today=now.date(), insisted=True)
+        if not isinstance(checked, Accepted):
+            raise BadRequest(f"{name}: {getattr(checked, 'reason', 'not a usable value')}")
+        await values.add(
+            session,
+            conversation,
+            name=name,
+            value=checked.value,
+            raw=raw,
+            source=Source.TYPED,
+            details=checked.details,
+            now=now,
+        )
+    item.resolved_at, item.resolution = now, "decided by an operator"
+    known = await values.current(session, lead.id)
+    return await _refresh(
+        session,
+        lead,
+        lead_data(profile, known),
+        held=held_because(profile, set(known)) is not None,
+        now=now,
+    )
+
+
+async def _open_item(session: AsyncSession, tenant: Tenant, item_id: int) -> ReviewItem:
+    query = select(ReviewItem).where(ReviewItem.id == item_id, ReviewItem.tenant_id == tenant.id)
+    item = (await session.exec(query.with_for_update())).one_or_none()
+    if item is None:
+        raise NotFound(f"review item {item_id} not found")
+    if item.resolved_at is not None:
+        raise Conflict(f"review item {item_id} was decided before: {item.resolution}")
+    if item.kind != ReviewKind.EXTRACTION:
+        raise Conflict(f"review item {item_id} is about a submission: retry or resolve that one")
+    return item
+
+
+async def _refresh(
+    session: AsyncSession, lead: Lead, data: dict[str, Any], *, held: bool, now: datetime
+) -> list[uuid.UUID]:
+    """Give the lead's waiting submissions the new values, and let those go that were held for want
+    of them.
+    """
+    waiting = (SubmissionState.PENDING, SubmissionState.FAILED, SubmissionState.HELD)
+    query = select(Submission).where(
+        Submission.lead_id == lead.id, col(Submission.state).in_(waiting)
+    )
+    freed = []
+    for submission in (await session.exec(query.with_for_update())).all():
+        submission.lead_data, submission.updated_at = data, now
+        if submission.state == SubmissionState.HELD and not held:
+            submission.state, submission.next_attempt_at = SubmissionState.PENDING, now
+            freed.append(submission.id)
+    return freed

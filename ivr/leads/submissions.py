@@ -1,0 +1,404 @@
+"""Sends finished leads to their targets: one function, `attempt`, for the road, the scheduler and
+the operator.
+
+The row is the lock and the memory. A request leaves only after its attempt is committed; an
+attempt without an end is one of which we never learnt what became of it, and such a lead is
+never sent again by itself. Nothing here starts jobs, so a command may use it beside a running
+server.
+"""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import structlog
+from sqlalchemy import and_, or_, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ivr.db import Database
+from ivr.db.tables import (
+    Lead,
+    Submission,
+    SubmissionAttempt,
+    SubmissionState,
+    Tenant,
+    utc_now,
+)
+from ivr.errors import Conflict, Failure, SubmitError
+from ivr.leads import ledger, review, stages
+from ivr.leads.handover import Profiles, fingerprint, handover, profile_of
+from ivr.leads.ledger import failed, resolve, succeeded
+from ivr.settings import Settings
+from ivr.targets import TARGETS, Handover, Receipt
+
+__all__ = ["OPERATOR", "Outcome", "Submissions", "failed", "resolve", "succeeded"]
+
+OPERATOR = "operator"
+DELAYS = tuple(
+    timedelta(seconds=seconds) for seconds in (30, 2 * 60, 10 * 60, 3600, 6 * 3600, 24 * 3600)
+)
+LONGEST_DELAY = timedelta(hours=24)
+JITTER = 0.2  # of the delay, up or down: leads that failed together do not come back together
+LEASE = timedelta(seconds=60)  # on top of the target's time limit
+SETTLE_TRIES = 5
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one attempt came to; `message` is the target's or our own word on it."""
+
+    state: SubmissionState
+    message: str
+    next_attempt_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Claim:
+    """A submission that is ours to send, once."""
+
+    submission_id: uuid.UUID
+    target: str
+    number: int
+    handover: Handover
+
+
+class Submissions:
+    """Sends leads for one process; `executor_id` tells its attempts from those of others."""
+
+    def __init__(
+        self,
+        db: Database,
+        http: httpx.AsyncClient,
+        settings: Settings,
+        profiles: Profiles,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._db = db
+        self._http = http
+        self._configs = target_configs(settings)
+        self._executor_id = settings.executor_id
+        self._lease = LEASE + timedelta(seconds=settings.npa_timeout_seconds)
+        self._profiles = profiles
+        self._clock = clock
+        self._chance = chance
+
+    async def first_attempt(self, submission_id: uuid.UUID) -> Outcome | None:
+        """Send a new submission at once; None when somebody has taken it in hand."""
+        fresh = and_(
+            col(Submission.state) == SubmissionState.PENDING, col(Submission.attempts) == 0
+        )
+        return await self._send(submission_id, fresh, actor=f"{self._executor_id}:road")
+
+    async def attempt(self, submission_id: uuid.UUID) -> Outcome | None:
+        """Send a submission whose time has come; None when it is not due or somebody was first."""
+        is_due = and_(
+            col(Submission.state) == SubmissionState.PENDING,
+            col(Submission.next_attempt_at) <= self._clock(),
+        )
+        return await self._send(submission_id, is_due, actor=f"{self._executor_id}:scheduler")
+
+    async def retry(
+        self, tenant_id: uuid.UUID, failed_lead_id: int, *, force: bool = False
+    ) -> Outcome:
+        """Send a failed lead on an operator's word; safe to call twice and beside the scheduler.
+
+        Raises `NotFound`, or `Conflict` when it was submitted, is being sent or closed, and also
+        when only `force` may send it: the target may have it already, or the policy holds it
+        back.
+        """
+        async with self._db.read() as session:
+            _, submission = await ledger.find_failed(session, tenant_id, failed_lead_id)
+        if problem := _refusal(submission, failed_lead_id, force=force):
+            raise Conflict(problem)
+        # Exactly what we have just seen: whoever sends in between changes one of the two.
+        as_seen = and_(
+            col(Submission.state) == submission.state,
+            col(Submission.attempts) == submission.attempts,
+        )
+        outcome = await self._send(submission.id, as_seen, actor=OPERATOR)
+        if outcome is None:
+            raise Conflict(await self._lost_race(tenant_id, failed_lead_id))
+        return outcome
+
+    async def due(self, *, limit: int = 20) -> Sequence[uuid.UUID]:
+        """Return submissions whose next attempt is due, the longest waiting first."""
+        query = (
+            select(Submission.id)
+            .where(
+                Submission.state == SubmissionState.PENDING,
+                col(Submission.next_attempt_at) <= self._clock(),
+            )
+            .order_by(col(Submission.next_attempt_at))
+            .limit(limit)
+        )
+        async with self._db.read() as session:
+            return (await session.exec(query)).all()
+
+    async def recover(self, *, opened_at: datetime) -> int:
+        """Hand attempts of dead processes to a person and return how many there were.
+
+        Dead are those of our own id from before this process opened, and those of anybody that are
+        older than any request may take. Should one be alive after all, its answer still counts.
+        """
+        ours = and_(
+            col(SubmissionAttempt.actor).startswith(f"{self._executor_id}:", autoescape=True),
+            col(SubmissionAttempt.started_at) < opened_at,
+        )
+        overdue = col(SubmissionAttempt.started_at) < self._clock() - self._lease
+        query = (
+            select(Submission.id, SubmissionAttempt.number)
+            .join(SubmissionAttempt, col(SubmissionAttempt.submission_id) == col(Submission.id))
+            .where(
+                Submission.state == SubmissionState.IN_FLIGHT,
+                SubmissionAttempt.number == Submission.attempts,
+                or_(ours, overdue),
+            )
+        )
+        async with self._db.read() as session:
+            lost = (await session.exec(query)).all()
+        for submission_id, number in lost:
+            async with self._db.write() as session:
+                await self._give_up(session, submission_id, number)
+        return len(lost)
+
+    async def _give_up(self, session: AsyncSession, submission_id: uuid.UUID, number: int) -> None:
+        states = {SubmissionState.IN_FLIGHT}
+        submission = await _take(session, submission_id, number, states)
+        if submission is None:
+            return
+        message = "the process ended while the lead was being sent; the target may have taken it"
+        await self._ambiguous(session, submission, message, now=self._clock())
+        log.warning("submission needs a person", submission_id=str(submission_id))
+
+    async def _send(
+        self, submission_id: uuid.UUID, condition: Any, *, actor: str
+    ) -> Outcome | None:
+        claim = await self._claim(submission_id, condition, actor=actor)
+        if claim is None:
+            return None
+        result = await self._submit(claim)
+        for tries_left in reversed(range(SETTLE_TRIES)):
+            try:
+                return await self._settle(claim, result)
+            except SQLAlchemyError:
+                # The answer is known only here: lost, it would become a question to a person.
+                if not tries_left:
+                    raise
+                log.exception("outcome not written", submission_id=str(submission_id))
+                await asyncio.sleep(1)
+        raise AssertionError("the last try returns or raises")
+
+    async def _claim(
+        self, submission_id: uuid.UUID, condition: Any, *, actor: str
+    ) -> _Claim | None:
+        """Take the submission and commit the attempt; the request leaves only after that."""
+        now = self._clock()
+        async with self._db.write() as session:
+            changed = await session.exec(
+                update(Submission)
+                .where(col(Submission.id) == submission_id, condition)
+                .values(
+                    state=SubmissionState.IN_FLIGHT,
+                    attempts=col(Submission.attempts) + 1,
+                    next_attempt_at=None,
+                    updated_at=now,
+                )
+            )
+            if changed.rowcount != 1:
+                return None
+            submission = await session.get_one(Submission, submission_id)
+            parcel = await self._pack(session, submission)
+            session.add(
+                SubmissionAttempt(
+                    tenant_id=submission.tenant_id,
+                    submission_id=submission_id,
+                    number=submission.attempts,
+                    actor=actor,
+                    request_hash=fingerprint(parcel),
+                    started_at=now,
+                )
+            )
+            return _Claim(
+                submission_id=submission_id,
+                target=submission.target,
+                number=submission.attempts,
+                handover=parcel,
+            )
+
+    async def _pack(self, session: AsyncSession, submission: Submission) -> Handover:
+        tenant = await session.get_one(Tenant, submission.tenant_id)
+        lead = await session.get_one(Lead, submission.lead_id)
+        profile = profile_of(self._profiles, tenant, lead)
+        return handover(profile, submission.lead_data, reference=submission.reference)
+
+    async def _submit(self, claim: _Claim) -> Receipt | SubmitError:
+        target = TARGETS.get(claim.target)
+        if target is None:
+            message = f"there is no target {claim.target!r}; known are {', '.join(TARGETS)}"
+            return SubmitError(message, kind=Failure.PERMANENT)
+        config = self._configs.get(claim.target, {})
+        try:
+            return await target.submit(self._http, config, claim.handover)
+        except SubmitError as exc:
+            return exc
+        except Exception as exc:  # a bug of ours: nobody can say how far the request got
+            log.exception("ERROR IN LEAD SUBMISSION", submission_id=str(claim.submission_id))
+            return SubmitError(f"unexpected {type(exc).__name__}", kind=Failure.AMBIGUOUS)
+
+    async def _settle(self, claim: _Claim, result: Receipt | SubmitError) -> Outcome:
+        """Write what became of an attempt, all of it in one transaction."""
+        now = self._clock()
+        async with self._db.write() as session:
+            await _end_attempt(session, claim, result, now=now)
+            states = {SubmissionState.IN_FLIGHT, SubmissionState.AMBIGUOUS}
+            submission = await _take(session, claim.submission_id, claim.number, states)
+            if submission is None:
+                return await _decided_meanwhile(session, claim.submission_id)
+            if isinstance(result, Receipt):
+                outcome = await self._succeeded(session, submission, result, now=now)
+            else:
+                outcome = await self._failed(session, submission, result, now=now)
+        _report(claim, outcome)
+        return outcome
+
+    async def _succeeded(
+        self, session: AsyncSession, submission: Submission, receipt: Receipt, *, now: datetime
+    ) -> Outcome:
+        submission.state, submission.last_error = SubmissionState.SUCCEEDED, None
+        submission.updated_at = now
+        await ledger.enter_success(session, submission, receipt.response, now=now)
+        await review.close_for_submission(session, submission.id, "the target took it", now=now)
+        lead = await stages.lock(session, submission.lead_id)
+        await stages.submitted(session, lead, actor=submission.target, now=now)
+        return Outcome(state=SubmissionState.SUCCEEDED, message="submitted")
+
+    async def _failed(
+        self, session: AsyncSession, submission: Submission, error: SubmitError, *, now: datetime
+    ) -> Outcome:
+        message = str(error)
+        if error.kind is Failure.AMBIGUOUS:
+            return await self._ambiguous(session, submission, message, now=now)
+        submission.state, submission.last_error = SubmissionState.FAILED, message
+        submission.updated_at = now
+        if error.kind is Failure.TRANSIENT and submission.attempts <= len(DELAYS):
+            submission.state = SubmissionState.PENDING
+            submission.next_attempt_at = now + self.delay(submission.attempts, error.retry_after)
+        await ledger.enter_failure(session, submission, message, now=now)
+        return Outcome(
+            state=SubmissionState(submission.state),
+            message=message,
+            next_attempt_at=submission.next_attempt_at,
+        )
+
+    async def _ambiguous(
+        self, session: AsyncSession, submission: Submission, message: str, *, now: datetime
+    ) -> Outcome:
+        submission.state, submission.last_error = SubmissionState.AMBIGUOUS, message
+        submission.updated_at = now
+        await ledger.enter_failure(session, submission, message, now=now)
+        await review.ask_about_submission(session, submission, message, now=now)
+        return Outcome(state=SubmissionState.AMBIGUOUS, message=message)
+
+    def delay(self, attempts: int, retry_after: float | None) -> timedelta:
+        """Return how long to wait after the attempt of this number (from 1): jittered, or as asked
+        if longer.
+        """
+        planned = DELAYS[attempts - 1] * (1 - JITTER + 2 * JITTER * self._chance())
+        asked = min(timedelta(seconds=retry_after or 0), LONGEST_DELAY)
+        return max(planned, asked)
+
+    async def _lost_race(self, tenant_id: uuid.UUID, failed_lead_id: int) -> str:
+        async with self._db.read() as session:
+            _, submission = await ledger.find_failed(session, tenant_id, failed_lead_id)
+        problem = _refusal(submission, failed_lead_id, force=True)
+        return problem or f"failed lead {failed_lead_id} was just tried by somebody else"
+
+
+def target_configs(settings: Settings) -> dict[str, Mapping[str, Any]]:
+    """Return what each target needs of the settings; what is not set is None, and the target says
+    so.
+    """
+    password = settings.npa_api_password
+    return {
+        "npa": {
+            "base_url": settings.npa_api_base_url,
+            "username": settings.npa_api_username,
+            "password": password.get_secret_value() if password else None,
+            "lead_source": settings.npa_lead_source,
+            "timeout_seconds": settings.npa_timeout_seconds,
+        }
+    }
+
+
+def _refusal(submission: Submission, failed_lead_id: int, *, force: bool) -> str | None:
+    """Return why an operator cannot send this now, None when nothing speaks against it."""
+    name, since = f"failed lead {failed_lead_id}", f"{submission.updated_at:%Y-%m-%d %H:%M} UTC"
+    match submission.state:
+        case SubmissionState.SUCCEEDED:
+            return f"{name} was already submitted ({since})"
+        case SubmissionState.IN_FLIGHT:
+            return f"{name} is being sent right now; look again in a minute"
+        case SubmissionState.RESOLVED:
+            return f"{name} was closed without sending ({since})"
+        case SubmissionState.AMBIGUOUS if not force:
+            why = submission.last_error
+            return f"{name} may have been taken: {why}. Ask the target; --force sends it again"
+        case SubmissionState.HELD if not force:
+            return f"{name} is held back: {submission.last_error}. --force sends it as it is"
+    return None
+
+
+async def _take(
+    session: AsyncSession, submission_id: uuid.UUID, number: int, states: Collection[str]
+) -> Submission | None:
+    """Return the submission, locked, if attempt `number` is still its latest and undecided."""
+    query = select(Submission).where(
+        Submission.id == submission_id,
+        Submission.attempts == number,
+        col(Submission.state).in_(states),
+    )
+    return (await session.exec(query.with_for_update())).one_or_none()
+
+
+async def _end_attempt(
+    session: AsyncSession, claim: _Claim, result: Receipt | SubmitError, *, now: datetime
+) -> None:
+    query = select(SubmissionAttempt).where(
+        SubmissionAttempt.submission_id == claim.submission_id,
+        SubmissionAttempt.number == claim.number,
+    )
+    attempt = (await session.exec(query)).one()
+    attempt.finished_at, attempt.status_code = now, result.status_code
+    if isinstance(result, Receipt):
+        attempt.outcome = "success"
+    else:
+        attempt.outcome, attempt.error, attempt.response = result.kind, str(result), result.response
+
+
+async def _decided_meanwhile(session: AsyncSession, submission_id: uuid.UUID) -> Outcome:
+    """Return how a person, or a later attempt, decided while the request was away."""
+    submission = await session.get_one(Submission, submission_id)
+    log.warning("late answer of a target", submission_id=str(submission_id))
+    state = SubmissionState(submission.state)
+    return Outcome(state=state, message=submission.last_error or "decided meanwhile")
+
+
+def _report(claim: _Claim, outcome: Outcome) -> None:
+    """Write the owner's marker lines."""
+    ids = {"submission_id": str(claim.submission_id), "attempt": claim.number}
+    if outcome.state is SubmissionState.SUCCEEDED:
+        log.info("=== LEAD SUBMITTED SUCCESSFULLY ===", **ids)
+        return
+    event = f"=== LEAD SUBMISSION FAILED: {outcome.message} ==="
+    log.warning(event, **ids, state=outcome.state)

@@ -1,0 +1,144 @@
+"""Durable jobs through their real door: DBOS on a SQLite file and on PostgreSQL."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ivr.jobs import Jobs, jobs_path, system_url
+
+
+class Work:
+    """A job of two steps that writes down what it did, and may be told to die in the middle."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self.done: list[str] = []
+        self.finished = asyncio.Event()
+        self.dies = False
+        self._jobs = jobs
+        jobs.register("work", self.run)
+
+    async def run(self, name: str, number: int) -> None:
+        first = await self._jobs.step("first", self._first, name, number)
+        if self.dies:
+            raise asyncio.CancelledError  # what a job feels of the end of its process
+        await self._jobs.step("second", self._second, first)
+        self.finished.set()
+
+    async def _first(self, name: str, number: int) -> str:
+        self.done.append("first")
+        return f"{name}-{number}"
+
+    async def _second(self, result: str) -> None:
+        self.done.append(f"second {result}")
+
+
+async def test_a_job_runs_once_however_often_it_is_started(database_url: str) -> None:
+    jobs = Jobs(database_url, executor_id="web")
+    work = Work(jobs)
+    await jobs.open()
+    for _ in range(3):
+        await jobs.start("work", "work:1", "lead", 7)
+    async with asyncio.timeout(10):
+        await work.finished.wait()
+    await jobs.start("work", "work:1", "lead", 7)
+    await jobs.close()
+    assert work.done == ["first", "second lead-7"]
+
+
+async def test_a_job_cut_off_goes_on_where_it_was_in_the_next_process(database_url: str) -> None:
+    jobs = Jobs(database_url, executor_id="web")
+    killed = Work(jobs)
+    killed.dies = True
+    await jobs.open()
+    await jobs.start("work", "work:1", "lead", 7)
+    await _until(lambda: killed.done == ["first"])
+    await jobs.close()
+
+    jobs = Jobs(database_url, executor_id="web")
+    work = Work(jobs)
+    await jobs.open()
+    async with asyncio.timeout(10):
+        await work.finished.wait()
+    await jobs.close()
+    assert work.done == ["second lead-7"]
+
+
+async def test_another_process_leaves_our_jobs_alone(sqlite_url: str) -> None:
+    jobs = Jobs(sqlite_url, executor_id="one")
+    killed = Work(jobs)
+    killed.dies = True
+    await jobs.open()
+    await jobs.start("work", "work:1", "lead", 7)
+    await _until(lambda: killed.done == ["first"])
+    await jobs.close()
+
+    jobs = Jobs(sqlite_url, executor_id="two")
+    work = Work(jobs)
+    await jobs.open()
+    await jobs.start("work", "work:2", "lead", 8)
+    async with asyncio.timeout(10):
+        await work.finished.wait()
+    await jobs.close()
+    assert work.done == ["first", "second lead-8"]
+
+
+async def test_a_step_that_fails_is_tried_again(sqlite_url: str) -> None:
+    jobs = Jobs(sqlite_url, executor_id="web")
+    tries: list[int] = []
+    finished = asyncio.Event()
+
+    async def flaky() -> str:
+        tries.append(len(tries))
+        if len(tries) < 2:
+            raise RuntimeError("not yet")
+        return "done"
+
+    async def job() -> None:
+        assert await jobs.step("flaky", flaky) == "done"
+        finished.set()
+
+    jobs.register("work", job)
+    await jobs.open()
+    await jobs.start("work", "work:1")
+    async with asyncio.timeout(10):
+        await finished.wait()
+    await jobs.close()
+    assert tries == [0, 1]
+
+
+async def test_threads_can_be_used_after_the_jobs_are_closed(sqlite_url: str) -> None:
+    jobs = Jobs(sqlite_url, executor_id="web")
+    await jobs.open()
+    await jobs.close()
+    assert await asyncio.to_thread(lambda: "alive") == "alive"
+
+
+async def test_the_jobs_of_a_sqlite_database_have_a_file_of_their_own_with_a_log(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    jobs = Jobs(sqlite_url, executor_id="web")
+    await jobs.open()
+    path = jobs_path(tmp_path / "nps_ivr.db")
+    assert path.exists()
+    assert path.with_name(f"{path.name}-wal").exists()
+    await jobs.close()
+
+
+@pytest.mark.parametrize(
+    ("database_url", "system"),
+    [
+        ("sqlite+aiosqlite:///./nps_ivr.db", "sqlite:///nps_ivr.jobs.db"),
+        ("sqlite+aiosqlite:////srv/ivr.sqlite", "sqlite:////srv/ivr.jobs.sqlite"),
+        ("postgresql+asyncpg://u:p@h:1/n", "postgresql://u:p@h:1/n"),
+    ],
+)
+def test_the_jobs_lie_beside_the_database(database_url: str, system: str) -> None:
+    assert system_url(database_url) == system
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)

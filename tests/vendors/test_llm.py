@@ -1,0 +1,199 @@
+"""Text models on the wire: what is sent to each provider, and what its answers become."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ivr.errors import ModelError
+from ivr.settings import Settings
+from ivr.vendors.llm import Answer, TextModels
+from tools.emulators.serving import serve
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"zip": {"anyOf": [{"type": "string"}, {"type": "null"}]}},
+    "required": ["zip"],
+    "additionalProperties": False,
+}
+
+
+class Providers:
+    """Both providers' endpoints; `answers` are statuses or texts, taken in order."""
+
+    def __init__(self) -> None:
+        self.answers: list[int | str | dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
+        self.base_url = ""
+
+    def settings(self, **changes: Any) -> Settings:
+        return Settings(
+            _env_file=None,
+            openai_base_url=f"{self.base_url}/v1",
+            anthropic_base_url=self.base_url,
+            **changes,
+        )
+
+    async def openai(self, request: Request) -> Response:
+        self.requests.append(await request.json())
+        answer = self.answers.pop(0)
+        if isinstance(answer, int):
+            return JSONResponse({"error": {"message": "no"}}, answer)
+        message = {"content": answer} if isinstance(answer, str) else answer
+        return JSONResponse(
+            {
+                "id": "chatcmpl-1",
+                "object": "chat.completion",
+                "created": 1,
+                "model": self.requests[-1]["model"],
+                "choices": [
+                    {
+                        "index": 0,
+                        "finish_reason": message.pop("finish_reason", "stop"),
+                        "message": {"role": "assistant", "content": None, **message},
+                    }
+                ],
+                "usage": {"prompt_tokens": 900, "completion_tokens": 100, "total_tokens": 1000},
+            }
+        )
+
+    async def anthropic(self, request: Request) -> Response:
+        self.requests.append(await request.json())
+        return JSONResponse(
+            {
+                "id": "msg_1",
+                "type": "message",
+                "role": "assistant",
+                "model": self.requests[-1]["model"],
+                "content": [{"type": "text", "text": self.answers.pop(0)}],
+                "stop_reason": "end_turn",
+                "stop_sequence": None,
+                "usage": {"input_tokens": 900, "output_tokens": 100},
+            }
+        )
+
+
+@pytest.fixture
+async def providers() -> AsyncIterator[Providers]:
+    fake = Providers()
+    routes = [
+        Route("/v1/chat/completions", fake.openai, methods=["POST"]),
+        Route("/v1/messages", fake.anthropic, methods=["POST"]),
+    ]
+    async with serve(Starlette(routes=routes)) as port:
+        fake.base_url = f"http://127.0.0.1:{port}"
+        yield fake
+    assert fake.answers == [], "answers left over"
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[TextModels]:
+    models = TextModels(settings)
+    try:
+        yield models
+    finally:
+        await models.close()
+
+
+async def ask(settings: Settings, *, seconds: float = 5.0) -> Answer:
+    async with opened(settings) as models:
+        return await models.for_role("extract")[0].answer(
+            instructions="Report the ZIP.",
+            prompt="user: 30093",
+            schema=SCHEMA,
+            name="lead",
+            timeout_seconds=seconds,
+        )
+
+
+async def test_openai_is_asked_with_a_strict_schema_and_temperature_zero(
+    providers: Providers,
+) -> None:
+    providers.answers = ['{"zip": "30093"}']
+    answer = await ask(providers.settings(openai_api_key="sk-test"))
+    assert answer.document == {"zip": "30093"}
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (900, 100)
+    assert answer.usage.cost_usd is not None and 0 < answer.usage.cost_usd < 0.01
+    (sent,) = providers.requests
+    assert sent["model"] == "gpt-6-luna"
+    assert (sent["temperature"], sent["reasoning_effort"]) == (0.0, "none")
+    assert sent["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "lead", "strict": True, "schema": SCHEMA},
+    }
+    assert [message["role"] for message in sent["messages"]] == ["system", "user"]
+
+
+@pytest.mark.parametrize(
+    ("model", "temperature", "effort"), [("gpt-4o-mini", 0.0, None), ("o3", None, None)]
+)
+async def test_a_model_gets_only_the_settings_it_takes(
+    providers: Providers, model: str, temperature: float | None, effort: str | None
+) -> None:
+    providers.answers = ['{"zip": null}']
+    await ask(providers.settings(openai_api_key="sk-test", openai_model=model))
+    (sent,) = providers.requests
+    assert (sent.get("temperature"), sent.get("reasoning_effort")) == (temperature, effort)
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ("I think it is 30093", "not JSON"),
+        ("[1]", "not a JSON object"),
+        ({"refusal": "I cannot help with that"}, "stopped: content_filter"),
+        ({"content": '{"zip": "3', "finish_reason": "length"}, "stopped: length"),
+    ],
+)
+async def test_an_answer_that_cannot_be_used_says_why_and_what_it_cost(
+    providers: Providers, answer: str | dict[str, Any], problem: str
+) -> None:
+    providers.answers = [answer]
+    given = await ask(providers.settings(openai_api_key="sk-test"))
+    assert (given.document, given.problem) == (None, problem)
+    assert given.usage.input_tokens == 900
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500, 503])
+async def test_a_request_that_fails_is_asked_once_and_raises(
+    providers: Providers, status: int
+) -> None:
+    providers.answers = [status]
+    with pytest.raises(ModelError, match="gpt-6-luna"):
+        await ask(providers.settings(openai_api_key="sk-test"))
+    assert len(providers.requests) == 1
+
+
+async def test_a_model_that_cannot_be_reached_raises(providers: Providers) -> None:
+    settings = providers.settings(openai_api_key="sk-test")
+    with pytest.raises(ModelError):
+        await ask(settings.model_copy(update={"openai_base_url": "http://127.0.0.1:1/v1"}))
+
+
+async def test_anthropic_gets_the_same_schema(providers: Providers) -> None:
+    providers.answers = [json.dumps({"zip": "30093"})]
+    settings = providers.settings(anthropic_api_key="sk-ant", llm_provider="anthropic")
+    assert (await ask(settings)).document == {"zip": "30093"}
+    (sent,) = providers.requests
+    assert sent["output_config"]["format"] == {"type": "json_schema", "schema": SCHEMA}
+    assert "temperature" not in sent
+
+
+async def test_the_models_are_those_with_a_key_the_chosen_provider_first(
+    providers: Providers,
+) -> None:
+    async def names(**changes: str) -> list[str]:
+        async with opened(providers.settings(**changes)) as models:
+            return [model.provider for model in models.for_role("extract")]
+
+    both = {"openai_api_key": "sk-test", "anthropic_api_key": "sk-ant"}
+    assert await names() == []
+    assert await names(openai_api_key="sk-test") == ["openai"]
+    assert await names(**both) == ["openai", "anthropic"]
+    assert await names(**both, llm_provider="anthropic") == ["anthropic", "openai"]

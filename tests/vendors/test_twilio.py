@@ -1,0 +1,218 @@
+import asyncio
+from http import HTTPStatus
+from urllib.parse import parse_qs
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from twilio.request_validator import RequestValidator
+
+from ivr.errors import SignatureError, Unavailable
+from ivr.settings import Settings
+from ivr.vendors.twilio import Signatures, TwilioRest
+from tools.emulators.serving import serve
+
+TOKEN = "12345"
+signatures = Signatures([TOKEN])
+
+CALL = [
+    ("CallSid", "CA1234567890ABCDE"),
+    ("Caller", "+14158675310"),
+    ("Digits", "1234"),
+    ("From", "+14158675310"),
+    ("To", "+18005551212"),
+]
+MYAPP = "https://example.com/myapp.php?foo=1&bar=2"
+STREAM = "wss://voice.example.com/media/abc"
+HOOK = (
+    "https://voice.example.com/hook?bodySHA256="
+    "27ebfe91a318dc07829eec267640f3751e9a3cdc12079c47803ad76b3404b82e"
+)
+
+
+@pytest.mark.parametrize(
+    ("url", "form", "signature"),
+    [
+        (MYAPP, CALL, "L/OH5YylLD5NRKLltdqwSvS0BnU="),
+        (
+            "https://voice.example.com/sms",
+            [("Body", ""), ("From", "+1"), ("NumMedia", "0")],
+            "OahOHhGRIoncIYci9yV23dBJZO8=",
+        ),
+        (
+            "https://voice.example.com/sms",
+            [("Body", "héé 👋  "), ("From", "whatsapp:+15551230000")],
+            "cQXlbH6C8UU9GPn6tx5wz46oTwM=",
+        ),
+        (
+            "https://voice.example.com/x",
+            [("a", "2"), ("B", "3"), ("A", "1")],
+            "1XO6F2ntqjlD86ApClfFykqi3VM=",
+        ),
+    ],
+)
+def test_a_form_that_twilio_signed_passes(url, form, signature):
+    signatures.check_form(url, form, signature)
+
+
+def test_every_value_of_a_repeated_name_is_signed_once():
+    form = [("A", "2"), ("A", "1"), ("A", "2")]
+
+    class Multi(dict):
+        def getlist(self, name):
+            return [value for key, value in form if key == name]
+
+    signed = RequestValidator(TOKEN).compute_signature(MYAPP, Multi(A=""))
+
+    signatures.check_form(MYAPP, form, signed)
+
+
+@pytest.mark.parametrize(
+    ("signed", "seen"),
+    [
+        ("https://h.example/x", "https://h.example:443/x"),
+        ("https://h.example/x", "https://h.example:8443/x"),
+        ("https://h.example:443/x", "https://h.example/x"),
+        ("https://h.example:8443/x", "https://h.example:8443/x"),
+        ("http://h.example:80/x", "http://h.example/x"),
+        ("https://[2001:db8::1]:443/x", "https://[2001:db8::1]/x"),
+    ],
+)
+def test_a_port_that_twilio_drops_or_adds_does_not_matter(signed, seen):
+    signatures.check_form(seen, CALL, _signed(signed, dict(CALL)))
+
+
+@pytest.mark.parametrize(
+    ("url", "form", "signature"),
+    [
+        (MYAPP, CALL, None),
+        (MYAPP, CALL, ""),
+        (MYAPP, CALL, "nonsense é"),
+        (MYAPP, [*CALL, ("Extra", "1")], "L/OH5YylLD5NRKLltdqwSvS0BnU="),
+        (MYAPP + "3", CALL, "L/OH5YylLD5NRKLltdqwSvS0BnU="),
+    ],
+)
+def test_a_form_that_twilio_did_not_sign_is_refused(url, form, signature):
+    with pytest.raises(SignatureError):
+        signatures.check_form(url, form, signature)
+
+
+def test_a_port_of_its_own_is_part_of_the_address():
+    with pytest.raises(SignatureError):
+        signatures.check_form("https://h.example/x", [], _signed("https://h.example:8443/x", {}))
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "p7ZIQKz1Sb1l+te52jRySZHpOfo=",
+        "pPXdEQsw3BQVbqIzHvDGDx1NQcw=",  # the same with a trailing slash, as Twilio may sign it
+    ],
+)
+def test_a_stream_that_twilio_opens_passes(signature):
+    signatures.check_websocket(STREAM, signature)
+
+
+def test_a_stream_signed_with_its_port_passes():
+    signed = _signed("wss://voice.example.com:443/media/abc", {})
+
+    signatures.check_websocket(STREAM, signed)
+
+
+@pytest.mark.parametrize("signature", [None, "QMghGvLy8TeScA7HBfKNlpRKnhU="])
+def test_a_stream_signed_for_another_scheme_or_not_at_all_is_refused(signature):
+    with pytest.raises(SignatureError):
+        signatures.check_websocket(STREAM, signature)
+
+
+def test_a_json_body_is_checked_by_its_hash_too():
+    signature = "lEIliHbPzbVFeEjR8/padlVUedM="
+    signatures.check_body(HOOK, b'{"event":"x","n":1}', signature)
+
+    with pytest.raises(SignatureError):
+        signatures.check_body(HOOK, b'{"event":"x","n":2}', signature)
+    with pytest.raises(SignatureError):
+        signatures.check_body("https://voice.example.com/hook", b"{}", signature)
+
+
+def test_during_a_rotation_both_tokens_are_good_and_without_tokens_none_is():
+    old_and_new = Signatures(["new", TOKEN])
+    old_and_new.check_form(MYAPP, CALL, "L/OH5YylLD5NRKLltdqwSvS0BnU=")
+    old_and_new.check_form(
+        MYAPP, CALL, RequestValidator("new").compute_signature(MYAPP, dict(CALL))
+    )
+
+    with pytest.raises(SignatureError):
+        Signatures([]).check_form(MYAPP, CALL, "L/OH5YylLD5NRKLltdqwSvS0BnU=")
+
+
+def _signed(url, form):
+    return RequestValidator(TOKEN).compute_signature(url, form)
+
+
+# REST
+
+
+async def rest_against(answer, work):
+    """Run `work` against an account whose calls answer every update with `answer`."""
+    updates = []
+
+    async def update(request):
+        form = parse_qs((await request.body()).decode())
+        updates.append((request.path_params["sid"], form))
+        status, body = answer
+        return JSONResponse(body, status_code=status)
+
+    route = Route("/2010-04-01/Accounts/AC1/Calls/{sid}.json", update, methods=["POST"])
+    async with serve(Starlette(routes=[route])) as port:
+        rest = TwilioRest("AC1", "secret", api_base_url=f"http://127.0.0.1:{port}")
+        await work(rest)
+    return updates
+
+
+FINE = (HTTPStatus.OK, {"sid": "CA1", "status": "in-progress"})
+
+
+async def test_a_call_is_hung_up():
+    updates = await rest_against(FINE, lambda rest: rest.hang_up("CA1"))
+
+    assert updates == [("CA1", {"Status": ["completed"]})]
+
+
+async def test_a_call_is_redirected():
+    updates = await rest_against(FINE, lambda rest: rest.redirect("CA1", "<Response/>"))
+
+    assert updates == [("CA1", {"Twiml": ["<Response/>"]})]
+
+
+async def test_hanging_up_a_call_that_is_over_is_fine():
+    over = (HTTPStatus.BAD_REQUEST, {"code": 21220, "message": "Call is not in-progress"})
+
+    assert len(await rest_against(over, lambda rest: rest.hang_up("CA1"))) == 1
+
+
+async def test_a_refusal_names_its_code_and_no_secret():
+    refused = (HTTPStatus.UNAUTHORIZED, {"code": 20003, "message": "Authenticate"})
+
+    with pytest.raises(Unavailable, match="20003") as caught:
+        await rest_against(refused, lambda rest: rest.hang_up("CA1"))
+    assert "secret" not in str(caught.value)
+
+
+async def test_an_account_that_cannot_be_reached_is_unavailable():
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+
+    rest = TwilioRest("AC1", "secret", api_base_url=f"http://127.0.0.1:{port}")
+    with pytest.raises(Unavailable):
+        await rest.hang_up("CA1")
+
+
+def test_without_an_account_there_is_no_client():
+    assert TwilioRest.from_settings(Settings(_env_file=None)) is None
+    assert TwilioRest.from_settings(
+        Settings(_env_file=None, twilio_sid="AC1", twilio_auth_token="secret")
+    )
