@@ -1,0 +1,93 @@
+"""The web process: every route in one list."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+
+from ivr.errors import IvrError, Unavailable
+from ivr.runtime import OFFLINE, State, VoiceModel, open_state
+from ivr.settings import Settings
+from ivr.voice import endpoints
+
+log = structlog.get_logger(__name__)
+
+
+async def live(_: Request[State]) -> Response:
+    """The process runs."""
+    return JSONResponse({"status": "ok"})
+
+
+async def ready(request: Request[State]) -> Response:
+    """The process can take calls: its database answers."""
+    try:
+        async with asyncio.timeout(2):
+            await request.state["db"].ping()
+    except Exception as exc:  # whatever is wrong with the database, the answer is the same
+        log.warning("not ready", problem=type(exc).__name__)
+        return JSONResponse({"status": "no database"}, status_code=503)
+    voice = request.state["voice"]
+    return JSONResponse(
+        {
+            "status": "ok",
+            "voice": "none" if voice is None else voice.model,
+            "live_calls": len(request.state["live"]),
+        }
+    )
+
+
+ROUTES = [
+    Route("/health", ready, methods=["GET"]),
+    Route("/health/live", live, methods=["GET"]),
+    Route("/health/ready", ready, methods=["GET"]),
+    Route("/twilio/voice-realtime-proxied", endpoints.ring, methods=["POST"]),
+    Route("/twilio/voice", endpoints.ring, methods=["POST"]),
+    Route("/twilio/voice/after", endpoints.after, methods=["POST"]),
+    Route("/twilio/voice/status", endpoints.status, methods=["POST"]),
+    Route("/twilio/voice-ivr", endpoints.gather, methods=["POST"]),
+    Route("/twilio/voice-ivr/collect", endpoints.collect, methods=["POST"]),
+    WebSocketRoute("/twilio/voice/stream", endpoints.stream),
+]
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Return the application; while it runs, so does the offline voice if there is no key."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[Mapping[str, Any]]:
+        async with _voice(settings) as voice, open_state(settings, voice=voice) as state:
+            yield state
+
+    return Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers={IvrError: explain})
+
+
+async def explain(_: Request[Any], exc: Exception) -> Response:
+    """Answer an error raised on purpose with its status and its words."""
+    assert isinstance(exc, IvrError), "registered for no other"
+    log.warning("request refused", status=exc.status, problem=str(exc))
+    return JSONResponse({"error": str(exc)}, status_code=exc.status)
+
+
+@asynccontextmanager
+async def _voice(settings: Settings) -> AsyncIterator[VoiceModel | None]:
+    """Yield the voice that answers: OpenAI's with a key, else this machine's, else none."""
+    if settings.openai_api_key is not None:
+        key = settings.openai_api_key.get_secret_value()
+        yield VoiceModel(settings.openai_base_url, key, settings.openai_realtime_model)
+        return
+    from ivr.offline import offline_voice  # heavy, and of no use to who has a key
+
+    async with AsyncExitStack() as stack:
+        voice = None
+        try:
+            base_url = await stack.enter_async_context(offline_voice())
+            voice = VoiceModel(base_url, OFFLINE, OFFLINE)
+        except Unavailable as exc:
+            log.warning("no offline voice", problem=str(exc))
+        yield voice

@@ -1,0 +1,1 @@
+"""A phone call, from ring to transcript. Holds nothing itself."""

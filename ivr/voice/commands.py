@@ -1,0 +1,111 @@
+"""What a `Call` tells its bridge to do, and what the bridge tells it beside the wires' events."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class EndReason(StrEnum):
+    """Why a call ended, as far as this program decides it; `end_call` adds reasons of its own."""
+
+    CALLER_HUNG_UP = "caller_hung_up"
+    GOODBYE = "goodbye"
+    TRANSFER = "transfer"
+    SILENCE = "silence"
+    LENGTH = "length_cap"
+    MODEL_SILENT = "model_silent"
+    MODEL_FAILED = "model_failed"
+    MODEL_REFUSED = "model_refused"
+    MODEL_UNREACHABLE = "model_unreachable"
+    MODEL_LOST = "model_lost"
+    MODEL_STUCK = "model_stuck"
+    PHONE_STUCK = "phone_stuck"
+    SERVER_STOPPED = "server_stopped"
+    INTERNAL_ERROR = "internal_error"
+
+
+@dataclass(frozen=True, slots=True)
+class ToTwilio:
+    frame: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToModel:
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearTwilio:
+    """Send `frame`, and drop what has not been sent yet: nobody is to hear it."""
+
+    frame: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run a tool; its result comes back as `ToolFinished`."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordTurn:
+    """Something was said, in the order of the conversation; `role` is user or assistant.
+
+    A turn that was cut holds only the words that were heard. `heard_ms` is None for the user.
+    """
+
+    item_id: str
+    previous_item_id: str | None
+    role: str
+    text: str
+    cut: bool = False
+    heard_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Close the stream; what happens to the call is for the <Connect>'s action to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last command. `fallback`: the caller is still there and needs another voice."""
+
+    reason: str
+    fallback: bool = False
+    transfer: bool = False
+
+
+Command = ToTwilio | ToModel | ClearTwilio | RunTool | RecordTurn | HangUp | Ended
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConnected:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ModelGone:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerGone:
+    """Twilio's socket closed, with or without a `stop` before."""
+
+    reason: str = EndReason.CALLER_HUNG_UP
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A tool's result: `ends` is the reason to say goodbye now, if any."""
+
+    call_id: str
+    output: str
+    ends: str | None = None
+    transfer: bool = False
+
+
+BridgeEvent = ModelConnected | ModelGone | CallerGone | ToolFinished

@@ -1,0 +1,192 @@
+"""The telephony doors: verify, translate, hand on. Nothing is answered to who did not sign.
+
+POST /twilio/voice-realtime-proxied, /twilio/voice   a call rings
+WS   /twilio/voice/stream                            its audio
+POST /twilio/voice/after                             what follows the stream, or a transfer
+POST /twilio/voice/status                            the call is over
+POST /twilio/voice-ivr, /twilio/voice-ivr/collect    the conversation without a model
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qsl, urlsplit
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from ivr.db.tables import Conversation, utc_now
+from ivr.errors import BadRequest, SignatureError, Unavailable
+from ivr.runtime import State
+from ivr.vendors.twilio import Signatures
+from ivr.voice import media_stream, session, stream_token
+from ivr.voice.media_stream import StreamStarted
+from ivr.voice.reception import Form, Reception
+
+SIGNATURE = "x-twilio-signature"
+START_SECONDS = 10.0
+MOST_FORM_BYTES = 64 * 1024
+POLICY_VIOLATION = 1008
+
+log = structlog.get_logger(__name__)
+
+
+async def ring(request: Request[State]) -> Response:
+    """A call rings: write the lead down, connect the voice."""
+    return await _answer(request, Reception.ring)
+
+
+async def after(request: Request[State]) -> Response:
+    """The stream is over, or a transfer is: say what follows."""
+    return await _answer(request, Reception.after)
+
+
+async def gather(request: Request[State]) -> Response:
+    """Begin the conversation without a model."""
+    return await _answer(request, Reception.gather)
+
+
+async def collect(request: Request[State]) -> Response:
+    """An answer in the conversation without a model."""
+    return await _answer(request, Reception.collect)
+
+
+async def status(request: Request[State]) -> Response:
+    """The status of a call has changed."""
+    form = await _signed_form(request)
+    await Reception(request.state, _base_url(request)).status(form)
+    return Response(status_code=204)
+
+
+async def _answer(
+    request: Request[State], decide: Callable[[Reception, Form], Awaitable[str]]
+) -> Response:
+    form = await _signed_form(request)
+    document = await decide(Reception(request.state, _base_url(request)), form)
+    return Response(document, media_type="text/xml")
+
+
+async def _signed_form(request: Request[State]) -> dict[str, str]:
+    """Return the form that Twilio signed; blank values count and spaces matter (protocol)."""
+    signatures = _signatures(request.state)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_FORM_BYTES:
+            raise BadRequest(f"the body is larger than {MOST_FORM_BYTES} bytes")
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True)
+    except ValueError as exc:
+        raise BadRequest("the body: expected a UTF-8 form, as Twilio sends it") from exc
+    url = f"{_base_url(request)}{_raw_target(request)}"
+    signatures.check_form(url, fields, request.headers.get(SIGNATURE))
+    return dict(fields)
+
+
+async def stream(websocket: WebSocket[State]) -> None:
+    """Carry a call's audio; refuse before `accept`, and before any model session is paid for."""
+    try:
+        _check_upgrade(websocket)
+    except (SignatureError, Unavailable) as exc:
+        log.warning("stream refused", problem=str(exc))
+        await websocket.close(POLICY_VIOLATION)
+        return
+    await websocket.accept()
+    phone = WebSocketPhone(websocket)
+    started = await _start(phone)
+    conversation = await _redeem(websocket.state, started) if started else None
+    if started is None or conversation is None:
+        log.warning("stream without a valid start or token")
+        await phone.close(POLICY_VIOLATION)
+        return
+    await _carry(websocket.state, conversation, started, phone)
+
+
+async def _carry(
+    state: State, conversation: Conversation, started: StreamStarted, phone: "WebSocketPhone"
+) -> None:
+    task = asyncio.current_task()
+    assert task is not None, "an endpoint runs in a task"
+    state["live"][conversation.session_key] = task
+    try:
+        with structlog.contextvars.bound_contextvars(call_sid=conversation.session_key):
+            await session.carry(state, conversation, started.stream_sid, phone)
+    finally:
+        del state["live"][conversation.session_key]
+    state["background"].start(session.make_sure_hung_up(state, conversation))
+
+
+class WebSocketPhone:
+    """Twilio's side of a call as the bridge wants it."""
+
+    def __init__(self, websocket: WebSocket[State]) -> None:
+        self._websocket = websocket
+
+    async def receive(self) -> str | None:
+        """Return the next text frame; None when the socket is closed, or speaks binary."""
+        try:
+            message = await self._websocket.receive()
+        except (WebSocketDisconnect, RuntimeError):
+            return None
+        return message.get("text") if message["type"] == "websocket.receive" else None
+
+    async def send(self, text: str) -> None:
+        """Send one frame."""
+        await self._websocket.send_text(text)
+
+    async def close(self, code: int = 1000) -> None:
+        """Close the socket; Twilio then asks `after`."""
+        await self._websocket.close(code)
+
+
+async def _start(phone: WebSocketPhone) -> StreamStarted | None:
+    """Return the stream's `start`, or None when the peer does not begin as Twilio does."""
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while (frame := await phone.receive()) is not None:
+                event = media_stream.parse(frame)
+                if event is not None:
+                    return event if isinstance(event, StreamStarted) else None
+    except TimeoutError:
+        pass
+    return None
+
+
+async def _redeem(state: State, started: StreamStarted) -> Conversation | None:
+    if started.account_sid != state["settings"].twilio_sid and state["settings"].twilio_sid:
+        return None
+    async with state["db"].write() as db_session:
+        return await stream_token.redeem(
+            db_session,
+            state["secret_key"],
+            token=started.parameters.get("token", ""),
+            call_sid=started.call_sid,
+            now=utc_now(),
+        )
+
+
+def _check_upgrade(websocket: WebSocket[State]) -> None:
+    host = urlsplit(_base_url(websocket)).netloc
+    url = f"wss://{host}{_raw_target(websocket)}"
+    _signatures(websocket.state).check_websocket(url, websocket.headers.get(SIGNATURE))
+
+
+def _signatures(state: State) -> Signatures:
+    tokens = state["settings"].twilio_auth_tokens
+    if not tokens:
+        raise Unavailable("TWILIO_AUTH_TOKEN is not set: nobody can prove to be Twilio")
+    return Signatures(tokens)
+
+
+def _base_url(connection: Request[State] | WebSocket[State]) -> str:
+    """Return our public origin: as set, or in development as asked for."""
+    configured = connection.state["settings"].public_base_url
+    return configured or f"https://{connection.headers.get('host', '')}"
+
+
+def _raw_target(connection: Request[State] | WebSocket[State]) -> str:
+    """Return path and query as they came, percent-encoding and all: that is what was signed."""
+    path = connection.scope.get("raw_path", connection.scope["path"].encode()).decode("ascii")
+    query = connection.scope.get("query_string", b"").decode("ascii")
+    return f"{path}?{query}" if query else path

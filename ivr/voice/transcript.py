@@ -1,0 +1,123 @@
+"""Puts what was said in order: texts arrive late, items say whom they stand behind. Stores nothing.
+
+There is no event that lists a conversation, so this is the only transcript there is.
+"""
+
+from dataclasses import dataclass
+
+from . import realtime
+from .commands import RecordTurn
+from .playback import Playback
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """One item: `role` is user, assistant, or empty for what is not speech."""
+
+    item_id: str
+    role: str
+    text: str = ""
+    is_final: bool = False
+
+
+SPEAKERS = frozenset({"user", "assistant"})
+
+
+class Transcript:
+    """Lines wait here until they are final and all before them have left."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, Line] = {}
+        self._waiting: list[Line] = []
+        self._last_spoken: str | None = None
+
+    @property
+    def awaits_caller(self) -> bool:
+        """Whether words of the caller are still being transcribed."""
+        return any(line.role == "user" and not line.is_final for line in self._waiting)
+
+    def receive(self, event: realtime.Event) -> None:
+        """Take what an event says about words and their order; most say nothing."""
+        match event:
+            case realtime.ItemPlaced(item=item, previous_item_id=previous):
+                self._place(item, previous)
+            case realtime.AssistantTextDelta(item_id=item_id, delta=words):
+                line = self.line(item_id, "assistant")
+                line.text += "" if line.is_final else words
+            case realtime.AssistantText(item_id=item_id, transcript=text):
+                self._finish(self.line(item_id, "assistant"), text)
+            case realtime.CallerTranscribed(item_id=item_id, transcript=text):
+                self._finish(self.line(item_id, "user"), text)
+            case realtime.CallerUnintelligible(item_id=item_id):
+                self._finish(self.line(item_id, "user"), "")
+            case realtime.ResponseEnded():
+                self.finish("assistant")  # one response at a time: no more words will come
+
+    def line(self, item_id: str, role: str) -> Line:
+        """Return an item's line; a new one stands at the end."""
+        line = self._lines.get(item_id)
+        if line is None:
+            line = self._lines[item_id] = Line(item_id, role)
+            self._waiting.append(line)
+        return line
+
+    def skip(self, item_id: str) -> None:
+        """Keep an item's place and leave its words out: they are on record already."""
+        self.line(item_id, "").is_final = True
+
+    def finish(self, *roles: str) -> None:
+        """What is known of these roles' lines is all that there will be."""
+        for line in self._waiting:
+            line.is_final = line.is_final or line.role in roles
+
+    def leave(self, playback: Playback) -> list[RecordTurn]:
+        """Take out, in order, what is settled; stop at the first line that is still open."""
+        turns: list[RecordTurn] = []
+        while self._waiting and _is_closed(self._waiting[0], playback):
+            turn = _turn(self._waiting.pop(0), playback, self._last_spoken)
+            if turn is not None:
+                self._last_spoken = turn.item_id
+                turns.append(turn)
+        return turns
+
+    def _place(self, item: realtime.Item, previous: str | None) -> None:
+        role = item.role if item.role in SPEAKERS and item.type == "message" else ""
+        line = self.line(item.id, role)
+        self._move(line, previous)
+        typed = [part.text or "" for part in item.content or () if part.type == "input_text"]
+        if not role or typed:
+            self._finish(line, "".join(typed))
+
+    def _move(self, line: Line, previous: str | None) -> None:
+        if line not in self._waiting or previous not in self._lines or previous == line.item_id:
+            return
+        self._waiting.remove(line)
+        before = self._lines[previous]
+        index = self._waiting.index(before) + 1 if before in self._waiting else 0
+        self._waiting.insert(index, line)
+
+    def _finish(self, line: Line, text: str) -> None:
+        if not line.is_final:
+            line.text, line.is_final = text, True
+
+
+def _is_closed(line: Line, playback: Playback) -> bool:
+    return line.is_final and (line.role != "assistant" or playback.is_settled(line.item_id))
+
+
+def _turn(line: Line, playback: Playback, previous: str | None) -> RecordTurn | None:
+    """Return what was said, as far as it was heard; None when that is nothing."""
+    heard_ms, share = playback.heard(line.item_id) if line.role == "assistant" else (None, 1.0)
+    text = shorten(line.text.strip(), share) if line.role else ""
+    if not text:
+        return None
+    return RecordTurn(line.item_id, previous, line.role, text, cut=share < 1, heard_ms=heard_ms)
+
+
+def shorten(text: str, share: float) -> str:
+    """Return the first `share` (0..1) of a text, cut back to the end of a word."""
+    end = int(len(text) * share)
+    if end >= len(text):
+        return text
+    head = text[:end]
+    return (head if text[end].isspace() else head.rpartition(" ")[0]).rstrip()

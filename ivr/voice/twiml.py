@@ -1,0 +1,78 @@
+"""The few TwiML documents that we send, as text. Answer them as `text/xml`."""
+
+from collections.abc import Sequence
+
+from twilio.twiml.voice_response import Connect, Dial, Gather, VoiceResponse
+
+
+def connect_stream(stream_url: str, token: str, action_url: str) -> str:
+    """Hand the call to our websocket; when the stream ends, Twilio asks `action_url` what to do.
+
+    `stream_url` is wss and has no query: Twilio takes none. `token` comes in its `start`.
+    """
+    response = VoiceResponse()
+    connect = Connect(action=action_url, method="POST")
+    stream = connect.stream(url=stream_url)
+    stream.parameter(name="token", value=token)
+    response.append(connect)
+    return str(response)
+
+
+def gather(
+    prompt: str, action_url: str, *, hints: Sequence[str] = (), language: str = "en-US"
+) -> str:
+    """Say the prompt and take speech or keys; an empty answer is posted to `action_url` as well."""
+    response = VoiceResponse()
+    listen = Gather(
+        input="speech dtmf",
+        action=action_url,
+        method="POST",
+        timeout=5,
+        speech_timeout="auto",
+        finish_on_key="#",
+        action_on_empty_result=True,
+        language=language,
+        hints=", ".join(hints) or None,
+    )
+    listen.say(prompt, language=language)
+    response.append(listen)
+    return str(response)
+
+
+def say_and_hangup(text: str, *, language: str = "en-US") -> str:
+    """Say the last words and end the call."""
+    response = VoiceResponse()
+    response.say(text, language=language)
+    response.hangup()
+    return str(response)
+
+
+def hangup() -> str:
+    """End the call."""
+    response = VoiceResponse()
+    response.hangup()
+    return str(response)
+
+
+def dial(
+    number: str, *, caller_id: str | None = None, action_url: str | None = None, timeout_s: int = 20
+) -> str:
+    """Connect the caller to a person; `action_url` is asked what to do when that ends or fails."""
+    response = VoiceResponse()
+    call = Dial(
+        answer_on_bridge=True,
+        timeout=timeout_s,
+        caller_id=caller_id,
+        action=action_url,
+        method="POST" if action_url else None,
+    )
+    call.number(number)
+    response.append(call)
+    return str(response)
+
+
+def redirect(url: str) -> str:
+    """Have Twilio ask `url` what to do."""
+    response = VoiceResponse()
+    response.redirect(url, method="POST")
+    return str(response)

@@ -1,0 +1,136 @@
+"""The whole world of a call: the real server in this loop, and the emulated vendors around it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ivr.app import create_app
+from ivr.db import Database
+from ivr.settings import Settings
+from tools.emulators.npa import NpaEmulator
+from tools.emulators.openai import OpenAIEmulator
+from tools.emulators.serving import serve
+from tools.emulators.twilio import TwilioEmulator
+from tools.emulators.twilio.call import Call
+from tools.ledger import Ledger, Page
+from tools.scenarios import Scenario, load
+
+SPEED = 20.0
+SID = "AC" + "0123456789abcdef" * 2
+TOKEN = "a-twilio-auth-token"
+PUBLIC = "https://ivr.example.test"
+NPA_USER, NPA_PASSWORD = "buyer", "secret"
+WORD_MS = 400
+FINISH_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a test of whole calls can touch."""
+
+    settings: Settings
+    openai: OpenAIEmulator
+    twilio: TwilioEmulator
+    npa: NpaEmulator
+    db: Database
+    url: str
+    scenario: Scenario
+
+    async def ring(self, from_: str | None = None) -> Call:
+        """Call the business."""
+        return await self.twilio.call(
+            from_=from_ if from_ is not None else self.scenario.caller, to=self.scenario.called
+        )
+
+    async def page(self, call: Call) -> Page:
+        """Return what the database knows about a call."""
+        return await Ledger(self.db).page(call.sid)
+
+    async def finished(self, call: Call) -> Page:
+        """Wait until the road has done its work."""
+        async with asyncio.timeout(FINISH_SECONDS):
+            while True:
+                page = await self.page(call)
+                if page.conversation is not None and page.conversation.finished_at is not None:
+                    return page
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def world(
+    database_url: str,
+    *,
+    scenario: str | Scenario = "john_doe",
+    speed: float = SPEED,
+    allow_violations: bool = False,
+    **changes: Any,
+) -> AsyncIterator[World]:
+    """Open it all; on the way out the emulators say whether anybody broke a protocol."""
+    told = load(scenario) if isinstance(scenario, str) else scenario
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    async with (
+        NpaEmulator(username=NPA_USER, password=NPA_PASSWORD) as npa,
+        OpenAIEmulator(told, speed=speed, allow_violations=allow_violations) as openai,
+        TwilioEmulator(
+            SID,
+            TOKEN,
+            webhook=f"{url}/twilio/voice-realtime-proxied",
+            public_base_url=PUBLIC,
+            status_callback=f"{url}/twilio/voice/status",
+            speed=speed,
+        ) as twilio,
+    ):
+        settings = settings_for(database_url, openai, twilio, npa, **changes)
+        async with serve(create_app(settings), port=port, ws_max_size=64 * 1024):
+            db = Database(settings.database_url)
+            try:
+                yield World(settings, openai, twilio, npa, db, url, told)
+            finally:
+                await db.close()
+
+
+def settings_for(
+    database_url: str,
+    openai: OpenAIEmulator,
+    twilio: TwilioEmulator,
+    npa: NpaEmulator,
+    **changes: Any,
+) -> Settings:
+    """Return settings that point at the emulators and at nothing of this machine."""
+    given = {
+        "database_url": database_url,
+        "openai_api_key": openai.api_key,
+        "openai_base_url": openai.base_url,
+        "twilio_sid": SID,
+        "twilio_auth_token": TOKEN,
+        "twilio_api_base_url": twilio.api_base_url,
+        "public_base_url": PUBLIC,
+        "npa_api_base_url": npa.base_url,
+        "npa_api_username": NPA_USER,
+        "npa_api_password": NPA_PASSWORD,
+        "episode_grace_seconds": 1.0,
+    }
+    return Settings(_env_file=None, **{**given, **changes})
+
+
+async def talk_through(call: Call, scenario: Scenario, *, turns: int | None = None) -> None:
+    """Answer the assistant's first `turns` turns (all of them) with words made of noise."""
+    for turn in scenario.turns[:turns]:
+        if turn.caller:
+            await call.quiet()
+            await call.play(words(turn.caller))
+
+
+def words(text: str) -> bytes:
+    """Return mu-law noise as long as it takes to say `text`; its meaning is in the scenario."""
+    return bytes(b"\x10\x90" * (WORD_MS * 4)) * max(1, len(text.split()) // 2)
+
+
+def free_port() -> int:
+    """Return a port that nobody uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

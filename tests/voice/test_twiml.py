@@ -1,0 +1,41 @@
+import pytest
+
+from ivr.voice import twiml
+
+HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (
+            twiml.connect_stream("wss://h/twilio/voice/stream", "t1", "https://h/after"),
+            '<Response><Connect action="https://h/after" method="POST">'
+            '<Stream url="wss://h/twilio/voice/stream"><Parameter name="token" value="t1" />'
+            "</Stream></Connect></Response>",
+        ),
+        (
+            twiml.gather("Your make?", "https://h/collect", hints=["Yamaha", "Honda"]),
+            '<Response><Gather action="https://h/collect" actionOnEmptyResult="true" '
+            'finishOnKey="#" hints="Yamaha, Honda" input="speech dtmf" language="en-US" '
+            'method="POST" speechTimeout="auto" timeout="5">'
+            '<Say language="en-US">Your make?</Say></Gather></Response>',
+        ),
+        (
+            twiml.say_and_hangup("Bye & thanks."),
+            '<Response><Say language="en-US">Bye &amp; thanks.</Say><Hangup /></Response>',
+        ),
+        (twiml.hangup(), "<Response><Hangup /></Response>"),
+        (
+            twiml.dial("+18005551212", action_url="https://h/after"),
+            '<Response><Dial action="https://h/after" answerOnBridge="true" method="POST" '
+            'timeout="20"><Number>+18005551212</Number></Dial></Response>',
+        ),
+        (
+            twiml.redirect("https://h/voice"),
+            '<Response><Redirect method="POST">https://h/voice</Redirect></Response>',
+        ),
+    ],
+)
+def test_documents_are_what_twilio_reads(document, expected):
+    assert document == HEAD + expected
