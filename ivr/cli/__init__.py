@@ -1,0 +1,19 @@
+"""The operator's terminal: `ivr` and its commands. Each command's work has a file of its own."""
+
+from ivr.cli.database import app as database_app
+from ivr.cli.doctor import check_links
+from ivr.cli.explain import explain_call
+from ivr.cli.leads import app as leads_app
+from ivr.cli.review import app as review_app
+from ivr.cli.serve import run_server
+from ivr.cli.terminal import add, commands
+
+__all__ = ["main"]
+
+main = commands("Answer the phone, and turn calls into finished leads.")
+add(main, run_server, "serve")
+add(main, check_links, "doctor")
+add(main, explain_call, "explain")
+main.add_typer(leads_app, name="leads")
+main.add_typer(review_app, name="review")
+main.add_typer(database_app, name="db")

@@ -1,0 +1,134 @@
+"""Failed and succeeded leads as the operator's tables, JSON and CSV show them. Decides nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ivr.cli.story import profile_or_none
+from ivr.cli.terminal import phone, plain
+from ivr.db.tables import (
+    Conversation,
+    FailedLead,
+    Lead,
+    Submission,
+    SubmissionState,
+    SucceededLead,
+)
+from ivr.leads.profile import Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A failed or succeeded lead with what an operator wants to see beside it."""
+
+    row: FailedLead | SucceededLead
+    submission: Submission
+    call: str
+    profile: Profile | None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Return the lead in our fields' names."""
+        return self.row.lead_data
+
+    @property
+    def name(self) -> str:
+        """Return the person's name, "" when it is not known."""
+        return self._first("person_name", "full_name")
+
+    @property
+    def phone(self) -> str:
+        """Return the person's number as people write it, "" when it is not known."""
+        return phone(self._first("us_phone", "phone"))
+
+    @property
+    def missing(self) -> list[str]:
+        """Return the required fields that the lead has no value for."""
+        required = self.profile.required if self.profile else ()
+        return [item.key for item in required if self.data.get(item.key) in {None, ""}]
+
+    @property
+    def rest(self) -> str:
+        """Return what else the lead holds, in one line: `30093 2020 Yamaha MT-07`."""
+        special = {"person_name", "us_phone"}
+        fields = self.profile.fields if self.profile else ()
+        others = [item.key for item in fields if item.type not in special]
+        return " ".join(plain(self.data[key]) for key in others if self.data.get(key))
+
+    def _first(self, kind: str, usual: str) -> str:
+        fields = self.profile.fields if self.profile else ()
+        key = next((item.key for item in fields if item.type == kind), usual)
+        return plain(self.data.get(key) or "")
+
+
+async def lines(session: AsyncSession, found: Sequence[FailedLead | SucceededLead]) -> list[Line]:
+    """Return the rows with their submissions, calls and profiles."""
+    numbers = [row.submission_id for row in found]
+    query = (
+        select(Submission, Conversation.session_key, Lead.profile)
+        .join(Conversation, col(Conversation.id) == col(Submission.conversation_id))
+        .join(Lead, col(Lead.id) == col(Submission.lead_id))
+        .where(col(Submission.id).in_(numbers))
+    )
+    beside: dict[UUID, tuple[Submission, str, str]] = {
+        submission.id: (submission, call, profile)
+        for submission, call, profile in (await session.exec(query)).all()
+    }
+    return [_line(row, *beside[row.submission_id]) for row in found]
+
+
+def _line(row: FailedLead | SucceededLead, submission: Submission, call: str, profile: str) -> Line:
+    return Line(row=row, submission=submission, call=call, profile=profile_or_none(profile))
+
+
+def next_attempt(line: Line) -> datetime | None:
+    """Return when the scheduler tries again; None when it waits for a person."""
+    is_pending = line.submission.state == SubmissionState.PENDING
+    return line.submission.next_attempt_at if is_pending else None
+
+
+def failed_document(line: Line) -> dict[str, Any]:
+    """Return a failed lead as JSON's types; the owner's columns keep their names."""
+    row = line.row
+    assert isinstance(row, FailedLead), "only failed leads are shown as such"
+    return {
+        "id": row.id,
+        "created_at": row.created_at,
+        "channel": row.channel,
+        "session_id": row.session_id,
+        "call": line.call,
+        "lead_data": row.lead_data,
+        "missing": line.missing,
+        "error_message": row.error_message,
+        "state": line.submission.state,
+        "retry_count": row.retry_count,
+        "last_retry_at": row.last_retry_at,
+        "attempts": line.submission.attempts,
+        "next_attempt_at": next_attempt(line),
+        "reference": line.submission.reference,
+        "resolved": row.resolved,
+        "resolution": row.resolution,
+    }
+
+
+def succeeded_document(line: Line) -> dict[str, Any]:
+    """Return a delivered lead as JSON's types; the owner's columns keep their names."""
+    row = line.row
+    assert isinstance(row, SucceededLead), "only succeeded leads are shown as such"
+    return {
+        "id": row.id,
+        "submitted_at": row.submitted_at,
+        "channel": row.channel,
+        "session_id": row.session_id,
+        "call": line.call,
+        "lead_data": row.lead_data,
+        "missing": line.missing,
+        "npa_response": row.npa_response,
+        "attempts": line.submission.attempts,
+        "reference": line.submission.reference,
+    }
