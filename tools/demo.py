@@ -1,0 +1,178 @@
+"""`ivr demo`: a synthetic caller phones the real server; the terminal shows what becomes of it.
+
+Twilio and the buyer are emulated; the server is the one that answers real calls, in a process of
+its own, with an empty configuration and the offline voice.
+"""
+
+import asyncio
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+
+from ivr.db import Database
+from ivr.db.tables import Turn
+from ivr.errors import Unavailable
+from ivr.leads.profile import load_profile
+from tools.caller import talk
+from tools.demo_audio import Script, load_script
+from tools.demo_screen import Screen
+from tools.emulators.npa import NpaEmulator
+from tools.emulators.twilio import TwilioEmulator
+from tools.emulators.twilio.call import Call
+from tools.ledger import Ledger, Page
+
+FOLDER = Path(".demo")
+PUBLIC_BASE_URL = "https://ivr.example.test"
+NPA_USERNAME = "demo"
+_START_SECONDS = 60.0
+_CALL_SECONDS = 180.0
+_STOP_SECONDS = 15.0
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the emulated vendors and the server agree on, made anew each time."""
+
+    account_sid: str
+    auth_token: str
+    npa_password: str
+
+    @classmethod
+    def new(cls) -> "Keys":
+        """Return keys that nobody else has."""
+        return cls(f"AC{secrets.token_hex(16)}", secrets.token_hex(16), secrets.token_hex(8))
+
+
+async def demo(console: Console, *, folder: Path = FOLDER) -> bool:
+    """Show one call from the ring to the delivered lead; return whether the lead is right."""
+    script = load_script("demo")
+    screen = Screen(console, load_profile(script.profile))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    keys = Keys.new()
+    screen.opening(folder)
+    async with NpaEmulator(username=NPA_USERNAME, password=keys.npa_password) as npa:
+        async with _server(folder, keys, npa.base_url) as url, _twilio(keys, url) as twilio:
+            screen.ready(url)
+            page = await _call(twilio, script, screen, folder)
+            screen.lead(page, npa.leads)
+    screen.what_next(folder)
+    return page.succeeded is not None and _is_right(page, script)
+
+
+async def _call(twilio: TwilioEmulator, script: Script, screen: Screen, folder: Path) -> Page:
+    """Phone the server, show the call while it runs, and wait until its lead is finished."""
+    db = Database(f"sqlite+aiosqlite:///{folder / 'nps_ivr.db'}")
+    ledger = Ledger(db)
+    try:
+        call = await twilio.call(from_=script.caller, to=script.called)
+        screen.ringing(script)
+
+        async def turns() -> list[Turn]:
+            return list((await ledger.page(call.sid)).turns)
+
+        async with asyncio.timeout(_CALL_SECONDS), asyncio.TaskGroup() as tasks:
+            tasks.create_task(talk(call, script.answers, turns))
+            return await _watch(ledger, call, screen)
+    finally:
+        await db.close()
+
+
+async def _watch(ledger: Ledger, call: Call, screen: Screen) -> Page:
+    """Show what the server writes down until the lead has its row."""
+    while True:
+        page = await ledger.page(call.sid)
+        screen.update(page)
+        if call.over and (page.succeeded or page.failed):
+            return page
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _is_right(page: Page, script: Script) -> bool:
+    assert page.succeeded is not None
+    data = page.succeeded.lead_data
+    return all(data.get(name) == value for name, value in script.expected.items())
+
+
+def _twilio(keys: Keys, url: str) -> TwilioEmulator:
+    return TwilioEmulator(
+        account_sid=keys.account_sid,
+        auth_token=keys.auth_token,
+        webhook=f"{url}/twilio/voice-realtime-proxied",
+        public_base_url=PUBLIC_BASE_URL,
+    )
+
+
+@asynccontextmanager
+async def _server(folder: Path, keys: Keys, npa_url: str) -> AsyncIterator[str]:
+    """Run `ivr serve` in a folder of its own, where no `.env` lies, and yield its address."""
+    port = _free_port()
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(  # noqa: ASYNC220  # it must outlive a cancelled loop: see finally
+            [sys.executable, "-m", "ivr", "serve"],
+            cwd=folder,
+            env=_environment(port, keys, npa_url),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        await _ready(url, process, folder / "server.log")
+        yield url
+    finally:
+        process.terminate()
+        await asyncio.to_thread(_wait, process)
+
+
+def _environment(port: int, keys: Keys, npa_url: str) -> dict[str, str]:
+    """Return an environment with no key of the person who runs the demo."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {
+        **kept,
+        "PORT": str(port),
+        "PUBLIC_BASE_URL": PUBLIC_BASE_URL,
+        "TWILIO_SID": keys.account_sid,
+        "TWILIO_AUTH_TOKEN": keys.auth_token,
+        "NPA_API_BASE_URL": npa_url,
+        "NPA_API_USERNAME": NPA_USERNAME,
+        "NPA_API_PASSWORD": keys.npa_password,
+    }
+
+
+async def _ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = asyncio.get_running_loop().time() + _START_SECONDS
+    async with httpx.AsyncClient() as http:
+        while asyncio.get_running_loop().time() < deadline:
+            if process.poll() is not None:
+                break
+            try:
+                if (await http.get(f"{url}/health/ready")).is_success:
+                    return
+            except httpx.TransportError:
+                pass  # not listening yet
+            await asyncio.sleep(_POLL_SECONDS)
+    raise Unavailable(f"the server did not start; its log:\n{log.read_text(errors='replace')}")
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
