@@ -1,7 +1,7 @@
 """The web process: every route in one list."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from ivr.errors import IvrError, Unavailable
+from ivr.leads.profile import Profile, load_profile
 from ivr.runtime import OFFLINE, State, VoiceModel, open_state
 from ivr.settings import Settings
 from ivr.voice import endpoints
@@ -74,6 +75,12 @@ async def explain(_: Request[Any], exc: Exception) -> Response:
     return JSONResponse({"error": str(exc)}, status_code=exc.status)
 
 
+def _by_key(settings: Settings) -> Callable[[str], Profile]:
+    """Return what finds a profile by its key: the configured one may be a file of the owner's."""
+    configured = load_profile(settings.profile)
+    return lambda key: configured if key == configured.key else load_profile(key)
+
+
 @asynccontextmanager
 async def _voice(settings: Settings) -> AsyncIterator[VoiceModel | None]:
     """Yield the voice that answers: OpenAI's with a key, else this machine's, else none."""
@@ -86,7 +93,7 @@ async def _voice(settings: Settings) -> AsyncIterator[VoiceModel | None]:
     async with AsyncExitStack() as stack:
         voice = None
         try:
-            base_url = await stack.enter_async_context(offline_voice())
+            base_url = await stack.enter_async_context(offline_voice(_by_key(settings)))
             voice = VoiceModel(base_url, OFFLINE, OFFLINE)
         except Unavailable as exc:
             log.warning("no offline voice", problem=str(exc))

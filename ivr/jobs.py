@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID, StepOptions
 
 from ivr.db.engine import database_path
@@ -29,6 +30,8 @@ VERSION = "1"
 STEP_TRIES = 6
 STEP_WAIT_SECONDS = 0.2
 SHUTDOWN_SECONDS = 10
+
+log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 Job = Callable[..., Coroutine[Any, Any, None]]
@@ -119,6 +122,9 @@ class Jobs:
             self._running.add(job_id)
             try:
                 await job(*args)
+            except Exception:
+                log.exception("job failed", job_id=job_id)
+                raise
             finally:
                 self._running.discard(job_id)
 

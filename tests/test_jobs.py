@@ -1,12 +1,12 @@
 """Durable jobs through their real door: DBOS on a SQLite file and on PostgreSQL."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ivr.jobs import Jobs, jobs_path, system_url
+from tests.leads.cast import until
 
 
 class Work:
@@ -53,7 +53,7 @@ async def test_a_job_cut_off_goes_on_where_it_was_in_the_next_process(database_u
     killed.dies = True
     await jobs.open()
     await jobs.start("work", "work:1", "lead", 7)
-    await _until(lambda: killed.done == ["first"])
+    await until(lambda: killed.done == ["first"])
     await jobs.close()
 
     jobs = Jobs(database_url, executor_id="web")
@@ -71,7 +71,7 @@ async def test_another_process_leaves_our_jobs_alone(sqlite_url: str) -> None:
     killed.dies = True
     await jobs.open()
     await jobs.start("work", "work:1", "lead", 7)
-    await _until(lambda: killed.done == ["first"])
+    await until(lambda: killed.done == ["first"])
     await jobs.close()
 
     jobs = Jobs(sqlite_url, executor_id="two")
@@ -136,9 +136,3 @@ async def test_the_jobs_of_a_sqlite_database_have_a_file_of_their_own_with_a_log
 )
 def test_the_jobs_lie_beside_the_database(database_url: str, system: str) -> None:
     assert system_url(database_url) == system
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)

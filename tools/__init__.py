@@ -1,1 +1,1 @@
-"""What stands around the product: emulators of the vendors, conversations as data, the demo, the benchmark."""
+"""What stands around the product: emulated vendors, conversations as data, demo, benchmark."""

@@ -1,4 +1,4 @@
-"""`ivr demo`: a synthetic caller phones the real server; the terminal shows what becomes of it.
+"""`ivr demo` and `ivr call`: a synthetic caller phones the real server, and you see what happens.
 
 Twilio and the buyer are emulated; the server is the one that answers real calls, in a process of
 its own, with an empty configuration and the offline voice.
@@ -21,8 +21,9 @@ from rich.console import Console
 
 from ivr.db import Database
 from ivr.db.tables import Turn
-from ivr.errors import Unavailable
+from ivr.errors import SettingsError, Unavailable
 from ivr.leads.profile import load_profile
+from ivr.settings import Settings
 from tools.caller import talk
 from tools.demo_audio import Script, load_script
 from tools.demo_screen import Screen
@@ -58,22 +59,40 @@ async def demo(console: Console, *, folder: Path = FOLDER) -> bool:
     """Show one call from the ring to the delivered lead; return whether the lead is right."""
     script = load_script("demo")
     screen = Screen(console, load_profile(script.profile))
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    _empty(folder)
     keys = Keys.new()
     screen.opening(folder)
     async with NpaEmulator(username=NPA_USERNAME, password=keys.npa_password) as npa:
         async with _server(folder, keys, npa.base_url) as url, _twilio(keys, url) as twilio:
             screen.ready(url)
-            page = await _call(twilio, script, screen, folder)
-            screen.lead(page, npa.leads)
-    screen.what_next(folder)
-    return page.succeeded is not None and _is_right(page, script)
+            page = await _call(twilio, script, screen, f"sqlite+aiosqlite:///{folder}/nps_ivr.db")
+            screen.lead(page)
+            screen.received(npa.leads)
+    screen.what_next(folder, page)
+    return _is_right(page, script)
 
 
-async def _call(twilio: TwilioEmulator, script: Script, screen: Screen, folder: Path) -> Page:
+async def call(console: Console, settings: Settings, *, url: str, script_name: str) -> bool:
+    """Phone a server that runs already, signed with its own token; return as `demo` does."""
+    script = load_script(script_name)
+    screen = Screen(console, load_profile(script.profile))
+    if settings.twilio_auth_token is None or settings.public_base_url is None:
+        raise SettingsError("TWILIO_AUTH_TOKEN, PUBLIC_BASE_URL: needed to call as Twilio does")
+    twilio = TwilioEmulator(
+        account_sid=settings.twilio_sid or Keys.new().account_sid,
+        auth_token=settings.twilio_auth_token.get_secret_value(),
+        webhook=f"{url}/twilio/voice-realtime-proxied",
+        public_base_url=settings.public_base_url,
+    )
+    async with twilio:
+        page = await _call(twilio, script, screen, settings.database_url)
+    screen.lead(page)
+    return _is_right(page, script)
+
+
+async def _call(twilio: TwilioEmulator, script: Script, screen: Screen, database_url: str) -> Page:
     """Phone the server, show the call while it runs, and wait until its lead is finished."""
-    db = Database(f"sqlite+aiosqlite:///{folder / 'nps_ivr.db'}")
+    db = Database(database_url)
     ledger = Ledger(db)
     try:
         call = await twilio.call(from_=script.caller, to=script.called)
@@ -100,7 +119,8 @@ async def _watch(ledger: Ledger, call: Call, screen: Screen) -> Page:
 
 
 def _is_right(page: Page, script: Script) -> bool:
-    assert page.succeeded is not None
+    if page.succeeded is None:
+        return False
     data = page.succeeded.lead_data
     return all(data.get(name) == value for name, value in script.expected.items())
 
@@ -162,7 +182,16 @@ async def _ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
             except httpx.TransportError:
                 pass  # not listening yet
             await asyncio.sleep(_POLL_SECONDS)
-    raise Unavailable(f"the server did not start; its log:\n{log.read_text(errors='replace')}")
+    raise Unavailable(f"the server did not start; its log:\n{_text(log)}")
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace")
 
 
 def _wait(process: subprocess.Popen[bytes]) -> None:

@@ -20,7 +20,8 @@ _SOURCES = {
     Source.CALLER_ID: "shown by the network",
     Source.TYPED: "keyed in",
     Source.TOOL: "checked and saved",
-    Source.EXTRACTED: "found in the transcript",
+    Source.EXTRACTED: "read in the transcript",
+    Source.INFERRED: "read in the transcript",
 }
 
 
@@ -32,15 +33,16 @@ class Screen:
         self._profile = profile
         self._began = time.monotonic()
         self._turns: set[str] = set()
-        self._values: set[int | None] = set()
+        self._seen: set[int | None] = set()
+        self._known: set[str | None] = set()
         self._has_ended = False
 
     def opening(self, folder: Path) -> None:
         """Say what is about to happen."""
         text = (
-            "A caller phones the server and sells a vehicle; you see what becomes of it.\n"
-            "Twilio and the buyer (NPA) are emulators on this machine. No key is set, so the\n"
-            f"offline voice answers. Everything it writes lies in [bold]{folder}/[/]."
+            "A caller phones the server to sell a vehicle; you see what becomes of it.\n"
+            "Twilio and the buyer (NPA) are emulated on this machine. No key is set,\n"
+            f"so the offline voice answers. What it writes lies in [bold]{folder}/[/]."
         )
         self._console.print(Panel(text, title="ivr: a phone call becomes a lead", expand=False))
         self._console.print("Starting the server ...", style="dim")
@@ -61,16 +63,18 @@ class Screen:
                 self._turns.add(turn.item_id)
                 self._turn(turn)
         for value in page.values:
-            if value.id not in self._values:
-                self._values.add(value.id)
+            is_reading = value.source in {Source.EXTRACTED, Source.INFERRED}
+            if value.id not in self._seen and not (is_reading and value.value in self._known):
                 self._value(value)
+            self._seen.add(value.id)
+            self._known.add(value.value)
         ended = page.conversation is not None and page.conversation.ended_at is not None
         if page.conversation is not None and ended and not self._has_ended:
             self._has_ended = True
             self._line("call", f"is over: {page.conversation.end_reason}", "bold")
 
-    def lead(self, page: Page, received: Sequence[Mapping[str, Any]]) -> None:
-        """Show the finished lead and what the buyer got of it."""
+    def lead(self, page: Page) -> None:
+        """Show the finished lead, or why it was not delivered."""
         if page.failed is not None and page.succeeded is None:
             self._line("lead", f"not delivered: {page.failed.error_message}", "bold red")
             return
@@ -81,22 +85,24 @@ class Screen:
         for name, value in page.succeeded.lead_data.items():
             table.add_row(self._label(name), str(value))
         self._console.print(table)
-        self._console.print(
-            f"The buyer received {len(received)} LeadCreate request with our reference "
-            f"{received[-1]['refNumber'] if received else '-'}.",
-            style="dim",
-        )
 
-    def what_next(self, folder: Path) -> None:
+    def received(self, leads: Sequence[Mapping[str, Any]]) -> None:
+        """Show what the buyer got."""
+        for lead in leads:
+            reference = lead["refNumber"]
+            self._console.print(f"The buyer got one LeadCreate, our reference {reference}.")
+
+    def what_next(self, folder: Path, page: Page) -> None:
         """Say what a person would do now."""
         database = f"DATABASE_URL=sqlite:///{folder}/nps_ivr.db"
+        call_sid = page.conversation.session_key if page.conversation else "CALLSID"
         python = ".venv/bin/python"
         self._console.print(
             Panel(
                 "[bold]Look at it again[/]\n"
                 f"  {database} {python} view_succeeded_leads.py\n"
                 f"  {database} {python} manage_failed_leads.py list\n"
-                f"  {database} .venv/bin/ivr explain {{CALLSID}}\n\n"
+                f"  {database} \\\n    .venv/bin/ivr explain {call_sid}\n\n"
                 "[bold]Answer real calls[/]\n"
                 "  1. cp .env.example .env, and fill in OPENAI_API_KEY, TWILIO_SID,\n"
                 "     TWILIO_AUTH_TOKEN, PUBLIC_BASE_URL and the NPA settings\n"
@@ -118,7 +124,8 @@ class Screen:
         if row.value is None:
             self._line("  field", f"✘ {label}: {row.problem}", "yellow")
         else:
-            self._line("  field", f"✔ {label}: {row.value}  ({_SOURCES[Source(row.source)]})", "green")
+            source = _SOURCES[Source(row.source)]
+            self._line("  field", f"✔ {label}: {row.value}  ({source})", "green")
 
     def _label(self, name: str) -> str:
         labels = {field.key: field.label for field in self._profile.fields}

@@ -1,6 +1,7 @@
 """The operator's terminal: `ivr` and its commands. Each command's work has a file of its own."""
 
 from ivr.cli.database import app as database_app
+from ivr.cli.demo import run_call, run_demo
 from ivr.cli.doctor import check_links
 from ivr.cli.explain import explain_call
 from ivr.cli.leads import app as leads_app
@@ -12,6 +13,8 @@ __all__ = ["main"]
 
 main = commands("Answer the phone, and turn calls into finished leads.")
 add(main, run_server, "serve")
+add(main, run_demo, "demo")
+add(main, run_call, "call")
 add(main, check_links, "doctor")
 add(main, explain_call, "explain")
 main.add_typer(leads_app, name="leads")

@@ -33,8 +33,10 @@ class Line:
 
     @property
     def data(self) -> dict[str, Any]:
-        """Return the lead in our fields' names."""
-        return self.row.lead_data
+        """Return the lead in our fields' names, as it was sent or will be: a person may have
+        decided a field since the row was written.
+        """
+        return self.submission.lead_data
 
     @property
     def name(self) -> str:
@@ -102,7 +104,7 @@ def failed_document(line: Line) -> dict[str, Any]:
         "channel": row.channel,
         "session_id": row.session_id,
         "call": line.call,
-        "lead_data": row.lead_data,
+        "lead_data": line.data,
         "missing": line.missing,
         "error_message": row.error_message,
         "state": line.submission.state,
@@ -126,7 +128,7 @@ def succeeded_document(line: Line) -> dict[str, Any]:
         "channel": row.channel,
         "session_id": row.session_id,
         "call": line.call,
-        "lead_data": row.lead_data,
+        "lead_data": line.data,
         "missing": line.missing,
         "npa_response": row.npa_response,
         "attempts": line.submission.attempts,

@@ -80,11 +80,12 @@ async def conclude(
     *,
     now: datetime,
 ) -> Conclusion | None:
-    """Write everything that follows from a reading; a second time return the same; None when it is
-    closed.
+    """Write everything that follows from a reading; a second time return the same.
+
+    None when there is nothing to conclude: the episode is closed, or the caller is back.
     """
     conversation = await _lock(session, conversation_id)
-    if not is_open(conversation, episode):
+    if not is_open(conversation, episode) or _goes_on(conversation, now=now):
         return None
     tenant = await session.get_one(Tenant, conversation.tenant_id)
     lead = await stages.lock(session, conversation.lead_id)
@@ -106,6 +107,23 @@ async def conclude(
         submission_id=submission.id if submission and pending else None,
         held=submission.last_error if submission and not pending else None,
     )
+
+
+def times_resumed(conversation: Conversation) -> int:
+    """Return how often the caller came back while this conversation was being finished."""
+    return int(conversation.state.get("resumed", 0))
+
+
+def _goes_on(conversation: Conversation, *, now: datetime) -> bool:
+    """Return whether the conversation was taken up again while we read it, and count that.
+
+    The count is part of the next job's name: this job's name is used up.
+    """
+    if conversation.finish_after is None or conversation.finish_after <= now:
+        return False
+    resumed = times_resumed(conversation) + 1
+    conversation.state = {**conversation.state, "resumed": resumed}
+    return True
 
 
 async def _lock(session: AsyncSession, conversation_id: uuid.UUID) -> Conversation:

@@ -5,21 +5,32 @@ for it. Pure.
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import structlog
 
 from ivr.db.tables import FieldValue, Lead, Tenant
+from ivr.errors import ProfileError
 from ivr.leads.fields import Field
 from ivr.leads.profile import Profile
+from ivr.settings import Settings
 from ivr.targets import Handover
 
 Profiles = Callable[[str], Profile]
 
+log = structlog.get_logger(__name__)
+
 
 def profile_of(profiles: Profiles, tenant: Tenant, lead: Lead) -> Profile:
-    """Return the profile a lead was taken with: the tenant's, unless the tenant has changed it
-    since.
-    """
+    """Return the profile a lead was taken with; the tenant's present one when that is gone."""
     profile = profiles(tenant.profile)
-    return profile if profile.key == lead.profile else profiles(lead.profile)
+    if profile.key == lead.profile:
+        return profile
+    try:
+        return profiles(lead.profile)
+    except ProfileError:
+        log.warning("profile gone", profile=lead.profile, lead_id=str(lead.id))
+        return profile
 
 
 def lead_data(profile: Profile, values: Mapping[str, FieldValue]) -> dict[str, str | None]:
@@ -53,6 +64,22 @@ def handover(profile: Profile, data: Mapping[str, str | None], *, reference: str
         reference=reference,
         notes=_notes(profile, data),
     )
+
+
+def target_configs(settings: Settings) -> dict[str, Mapping[str, Any]]:
+    """Return what each target needs of the settings; what is not set is None, and the target says
+    so.
+    """
+    password = settings.npa_api_password
+    return {
+        "npa": {
+            "base_url": settings.npa_api_base_url,
+            "username": settings.npa_api_username,
+            "password": password.get_secret_value() if password else None,
+            "lead_source": settings.npa_lead_source,
+            "timeout_seconds": settings.npa_timeout_seconds,
+        }
+    }
 
 
 def fingerprint(handover: Handover) -> str:

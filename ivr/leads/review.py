@@ -25,6 +25,7 @@ from ivr.errors import BadRequest, Conflict, NotFound
 from ivr.leads import fields, values
 from ivr.leads.fields import Accepted
 from ivr.leads.handover import Profiles, held_because, lead_data, profile_of
+from ivr.leads.profile import Profile
 
 
 async def open_items(session: AsyncSession, tenant_id: uuid.UUID) -> Sequence[ReviewItem]:
@@ -113,6 +114,26 @@ async def decide_fields(
     profile = profile_of(profiles, tenant, lead)
     conversation = await session.get(Conversation, item.conversation_id)
     assert conversation is not None, "a foreign key"
+    await _write_answers(session, profile, conversation, answers, now=now)
+    item.resolved_at, item.resolution = now, "decided by an operator"
+    known = await values.current(session, lead.id)
+    return await _refresh(
+        session,
+        lead,
+        lead_data(profile, known),
+        held=held_because(profile, set(known)) is not None,
+        now=now,
+    )
+
+
+async def _write_answers(
+    session: AsyncSession,
+    profile: Profile,
+    conversation: Conversation,
+    answers: Mapping[str, str],
+    *,
+    now: datetime,
+) -> None:
     for name, raw in answers.items():
         checked = fields.check(profile.field(name), raw, today=now.date(), insisted=True)
         if not isinstance(checked, Accepted):
@@ -127,15 +148,6 @@ async def decide_fields(
             details=checked.details,
             now=now,
         )
-    item.resolved_at, item.resolution = now, "decided by an operator"
-    known = await values.current(session, lead.id)
-    return await _refresh(
-        session,
-        lead,
-        lead_data(profile, known),
-        held=held_because(profile, set(known)) is not None,
-        now=now,
-    )
 
 
 async def _open_item(session: AsyncSession, tenant: Tenant, item_id: int) -> ReviewItem:

@@ -38,6 +38,7 @@ SCHEDULE_SECONDS = 1.0
 # gets another one.
 PATIENCE = timedelta(minutes=5)
 BATCH = 50
+AT_ONCE = 10  # requests to targets that the schedule keeps open
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +64,7 @@ class Road:
         self._models = models
         self._profiles = profiles
         self._clock = clock
-        self._opened_at = clock()
+        self.opened_at = clock()
         jobs.register(JOB, self._finish)
 
     @classmethod
@@ -71,27 +72,22 @@ class Road:
     async def open(
         cls, settings: Settings, db: Database, http: httpx.AsyncClient, profiles: Profiles
     ) -> AsyncIterator["Road"]:
-        """Continue what a dead process left, keep the schedule while the block runs, end running
-        jobs after it.
-        """
-        opened_at = utc_now()
+        """Continue what a dead process left and keep the schedule while the block runs."""
         models = TextModels(settings)
         jobs = Jobs(settings.database_url, executor_id=settings.executor_id)
         submissions = Submissions(db, http, settings, profiles)
         road = cls(settings, db, jobs, submissions, models.for_role("extract"), profiles)
         try:
-            await submissions.recover(opened_at=opened_at)
+            await submissions.recover(opened_at=road.opened_at)
             await jobs.open()
-            schedule = asyncio.create_task(
-                run_scheduler(road, opened_at=opened_at), name="schedule"
-            )
+            schedule = asyncio.create_task(run_scheduler(road), name="schedule")
             try:
                 yield road
             finally:
                 schedule.cancel()
                 await asyncio.gather(schedule, return_exceptions=True)
-                await jobs.close()
         finally:
+            await jobs.close()
             await models.close()
 
     async def start_finish(self, conversation_id: uuid.UUID, episode: int) -> None:
@@ -117,27 +113,31 @@ class Road:
         for conversation in found:
             assert conversation.finish_after is not None, "compared in the query"
             # What was due while nobody ran is not late: its own job is being continued.
-            since = max(conversation.finish_after, self._opened_at)
+            since = max(conversation.finish_after, self.opened_at)
             await self._start_again(conversation, late=now - since)
         return len(found)
 
     async def _start_again(self, conversation: Conversation, *, late: timedelta) -> None:
-        tries = late // PATIENCE
-        if not tries:
-            return await self.start_finish(conversation.id, conversation.episode)
-        job_id = f"{JOB}:{conversation.id}:{conversation.episode}:{tries}"
-        await self._jobs.start(JOB, job_id, str(conversation.id), conversation.episode)
+        """Start the job, under another name where the first one is used up without a result."""
+        names = [JOB, str(conversation.id), str(conversation.episode)]
+        if resumed := conclusion.times_resumed(conversation):
+            names.append(f"resumed-{resumed}")
+        if tries := late // PATIENCE:
+            names.append(f"again-{tries}")
+        await self._jobs.start(JOB, ":".join(names), str(conversation.id), conversation.episode)
 
     async def _finish(self, conversation_id: str, episode: int) -> None:
         """Run the road; a recovered job skips the steps that are done."""
         reading = await self._jobs.step("read", self._read, conversation_id, episode)
         if reading is None:
             return
-        submission_id = await self._jobs.step(
+        concluded = await self._jobs.step(
             "conclude", self._conclude, conversation_id, episode, reading
         )
-        if submission_id:
-            await self._jobs.step("submit", self._submit, submission_id)
+        if concluded is None:
+            return
+        if concluded["submission_id"]:
+            await self._jobs.step("submit", self._submit, concluded["submission_id"])
         await self._jobs.step("close", self._close, conversation_id, episode)
 
     async def _read(self, conversation_id: str, episode: int) -> dict[str, Any] | None:
@@ -182,7 +182,7 @@ class Road:
 
     async def _conclude(
         self, conversation_id: str, episode: int, reading: Mapping[str, Any]
-    ) -> str | None:
+    ) -> dict[str, str | None] | None:
         """Merge, move the lead and write the submission down, in one transaction; return its id if
         it may go.
         """
@@ -199,7 +199,8 @@ class Road:
             return None
         _log_marker("=== EXTRACTED LEAD DATA: ", concluded.as_json(), " ===")
         concluded.warn()
-        return str(concluded.submission_id) if concluded.submission_id else None
+        submission_id = concluded.submission_id
+        return {"submission_id": str(submission_id) if submission_id else None}
 
     async def _submit(self, submission_id: str) -> str | None:
         outcome = await self.submissions.first_attempt(uuid.UUID(submission_id))
@@ -223,7 +224,7 @@ class Road:
             )
 
 
-async def run_scheduler(road: Road, *, opened_at: datetime) -> None:
+async def run_scheduler(road: Road) -> None:
     """Every second: finish conversations whose time has come, send what is due, find lost attempts.
     Runs for ever.
     """
@@ -231,7 +232,7 @@ async def run_scheduler(road: Road, *, opened_at: datetime) -> None:
     try:
         while True:
             try:
-                await _tick(road, sending, opened_at)
+                await _tick(road, sending)
             except Exception:
                 log.exception("the schedule missed a beat")
             await asyncio.sleep(SCHEDULE_SECONDS)
@@ -241,15 +242,20 @@ async def run_scheduler(road: Road, *, opened_at: datetime) -> None:
         await asyncio.gather(*sending, return_exceptions=True)
 
 
-async def _tick(road: Road, sending: set[asyncio.Task[Any]], opened_at: datetime) -> None:
+async def _tick(road: Road, sending: set[asyncio.Task[Any]]) -> None:
     await road.start_due()
-    await road.submissions.recover(opened_at=opened_at)
-    if sending:
-        return
-    for submission_id in await road.submissions.due():
-        task = asyncio.create_task(road.submissions.attempt(submission_id))
+    await road.submissions.recover(opened_at=road.opened_at)
+    for submission_id in await road.submissions.due(limit=AT_ONCE - len(sending)):
+        task = asyncio.create_task(_attempt(road, submission_id))
         sending.add(task)
         task.add_done_callback(sending.discard)
+
+
+async def _attempt(road: Road, submission_id: uuid.UUID) -> None:
+    try:
+        await road.submissions.attempt(submission_id)
+    except Exception:
+        log.exception("attempt failed", submission_id=str(submission_id))
 
 
 def _log_marker(head: str, payload: str, tail: str = "") -> None:

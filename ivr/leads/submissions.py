@@ -10,7 +10,7 @@ server.
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,7 +33,7 @@ from ivr.db.tables import (
 )
 from ivr.errors import Conflict, Failure, SubmitError
 from ivr.leads import ledger, review, stages
-from ivr.leads.handover import Profiles, fingerprint, handover, profile_of
+from ivr.leads.handover import Profiles, fingerprint, handover, profile_of, target_configs
 from ivr.leads.ledger import failed, resolve, succeeded
 from ivr.settings import Settings
 from ivr.targets import TARGETS, Handover, Receipt
@@ -131,7 +131,7 @@ class Submissions:
             raise Conflict(await self._lost_race(tenant_id, failed_lead_id))
         return outcome
 
-    async def due(self, *, limit: int = 20) -> Sequence[uuid.UUID]:
+    async def due(self, *, limit: int = 10) -> Sequence[uuid.UUID]:
         """Return submissions whose next attempt is due, the longest waiting first."""
         query = (
             select(Submission.id)
@@ -253,7 +253,11 @@ class Submissions:
         except SubmitError as exc:
             return exc
         except Exception as exc:  # a bug of ours: nobody can say how far the request got
-            log.exception("ERROR IN LEAD SUBMISSION", submission_id=str(claim.submission_id))
+            log.exception(
+                "ERROR IN LEAD EXTRACTION",
+                during="submission",
+                submission_id=str(claim.submission_id),
+            )
             return SubmitError(f"unexpected {type(exc).__name__}", kind=Failure.AMBIGUOUS)
 
     async def _settle(self, claim: _Claim, result: Receipt | SubmitError) -> Outcome:
@@ -323,22 +327,6 @@ class Submissions:
             _, submission = await ledger.find_failed(session, tenant_id, failed_lead_id)
         problem = _refusal(submission, failed_lead_id, force=True)
         return problem or f"failed lead {failed_lead_id} was just tried by somebody else"
-
-
-def target_configs(settings: Settings) -> dict[str, Mapping[str, Any]]:
-    """Return what each target needs of the settings; what is not set is None, and the target says
-    so.
-    """
-    password = settings.npa_api_password
-    return {
-        "npa": {
-            "base_url": settings.npa_api_base_url,
-            "username": settings.npa_api_username,
-            "password": password.get_secret_value() if password else None,
-            "lead_source": settings.npa_lead_source,
-            "timeout_seconds": settings.npa_timeout_seconds,
-        }
-    }
 
 
 def _refusal(submission: Submission, failed_lead_id: int, *, force: bool) -> str | None:

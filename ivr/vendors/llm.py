@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from openai import AsyncOpenAI
 from pydantic_ai.direct import model_request
-from pydantic_ai.exceptions import AgentRunError, UserError
+from pydantic_ai.exceptions import AgentRunError, ModelHTTPError, UserError
 from pydantic_ai.messages import ModelRequest, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIChatModelSettings
@@ -83,7 +83,7 @@ class TextModel:
         except TimeoutError as exc:
             raise ModelError(f"{self.name} gave no answer in {timeout_seconds:g} s") from exc
         except (AgentRunError, UserError) as exc:
-            raise ModelError(f"{self.name}: {exc}") from exc
+            raise ModelError(f"{self.name}: {_reason(exc)}") from exc
         return _read(response)
 
 
@@ -154,6 +154,14 @@ def _can_rest(profile: Mapping[str, Any]) -> bool:
     if efforts is not None:
         return "none" in efforts
     return bool(profile.get("openai_supports_reasoning_effort_none", False))
+
+
+def _reason(exc: AgentRunError | UserError) -> str:
+    """Return why a request failed without the provider's prose, which may repeat what we sent."""
+    if not isinstance(exc, ModelHTTPError):
+        return type(exc.__cause__ or exc).__name__
+    code = exc.body.get("code") if isinstance(exc.body, dict) else None
+    return f"HTTP {exc.status_code}{f' {code}' if code else ''}"
 
 
 def _read(response: ModelResponse) -> Answer:

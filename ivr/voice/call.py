@@ -21,7 +21,6 @@ from .commands import (
     ModelGone,
     ToModel,
     ToolFinished,
-    ToTwilio,
 )
 from .floor import Floor
 from .goodbye import Goodbye
@@ -48,7 +47,6 @@ class Call:
         self.usage = Usage()
         self.unknown = 0  # frames and messages that made no sense
         self.floor = Floor(stream_sid)
-        self._stream_sid = stream_sid
         self._script = script
         self._limits = limits
         self._now = now
@@ -83,7 +81,7 @@ class Call:
         """Return the commands that are due by now."""
         self._now = now
         commands: list[Command] = []
-        for timer in self._timers.take(now):
+        while timer := self._timers.take(now):
             commands += [*self._due(timer), *self._settle()]
         return commands
 
@@ -126,7 +124,7 @@ class Call:
     def _converse(self, event: realtime.Event) -> list[Command]:
         match event:
             case realtime.AssistantAudio():
-                return self._speak(event)
+                return self.floor.speak(event, self._now)
             case realtime.CallerStarted(item_id=item_id):
                 return self._caller_started(item_id)
             case realtime.CallerStopped():
@@ -147,10 +145,9 @@ class Call:
     def _forward(self, audio: str) -> list[Command]:
         if self.phase is Phase.RINGING:
             self._held.append(audio)
-            return []
-        if self.phase is Phase.ENDED or self._is_final:
-            return []
-        return [ToModel(realtime.append(audio))]
+        elif self.phase is not Phase.ENDED and not self._is_final:
+            return [ToModel(realtime.append(audio))]
+        return []
 
     def _caller_started(self, item_id: str) -> list[Command]:
         if self._is_final:
@@ -205,12 +202,6 @@ class Call:
         self._held.clear()
         return commands
 
-    def _speak(self, audio: realtime.AssistantAudio) -> list[Command]:
-        commands = self.floor.speak(audio, self._now)
-        if commands and self.phase is Phase.LISTENING:
-            self._enter(Phase.SPEAKING)
-        return commands
-
     def _assistant_text(self, text: realtime.AssistantText) -> None:
         if self.floor.is_muted(text.item_id, text.response_id):
             self.floor.playback.drop(text.item_id, 0)  # even if no sound of it was made
@@ -256,7 +247,7 @@ class Call:
             self.floor.slot.refused(realtime.response_create())
         return []
 
-    # Goodbye
+    # Goodbye, and the end
 
     def _close(self, reason: str, *, spoken: bool, transfer: bool = False) -> Goodbye:
         """Decide on goodbye: the call ends when it was heard, or goes on if the caller speaks."""
@@ -286,16 +277,14 @@ class Call:
             return self.floor.ask(words, may_use_tools=False)
         if goodbye.mark is not None:
             return []
-        goodbye.mark = self.floor.playback.bookmark("bye")
-        wait_s = self.floor.playback.unheard_ms / 1000 + self._limits.mark_grace_s
-        self._timers.set(Timer.GOODBYE, self._now + wait_s)
-        return [ToTwilio(media_stream.mark(self._stream_sid, goodbye.mark))]
+        goodbye.mark, wait_s, command = self.floor.bookmark("bye")
+        self._timers.set(Timer.GOODBYE, self._now + wait_s + self._limits.mark_grace_s)
+        return [command]
 
     def _mark_played(self, name: str) -> list[Command]:
-        is_news = self.floor.playback.echo(name, self._now)
-        if is_news and self._goodbye is not None and self._goodbye.mark == name:
-            return self._finish_goodbye()
-        return []
+        was_heard = self.floor.playback.echo(name, self._now)
+        is_last = self._goodbye is not None and self._goodbye.mark == name
+        return self._finish_goodbye() if was_heard and is_last else []
 
     def _abandon_goodbye(self) -> None:
         if self._goodbye is not None:
@@ -306,8 +295,6 @@ class Call:
     def _finish_goodbye(self) -> list[Command]:
         assert self._goodbye is not None, "a goodbye that nobody said"
         return self._end(self._goodbye.reason, transfer=self._goodbye.transfer)
-
-    # The end
 
     def _lose_model(self, reason: str) -> list[Command]:
         """The model is of no more use: another voice takes over, unless goodbye was on its way."""
@@ -361,7 +348,9 @@ class Call:
             return commands if self._transcript.awaits_caller else [*commands, *self._leave()]
         if self._goodbye is not None and self.floor.slot.is_free and not self._tools.is_running:
             commands += self._say_goodbye(self._goodbye)
-        if self.floor.is_quiet and self.phase in (Phase.GREETING, Phase.SPEAKING):
+        if self.floor.playback.is_playing and self.phase is Phase.LISTENING:
+            self._enter(Phase.SPEAKING)
+        elif self.floor.is_quiet and self.phase in (Phase.GREETING, Phase.SPEAKING):
             self._enter(Phase.LISTENING)
         is_listening = self.phase is Phase.LISTENING
         is_busy = self._tools.is_running or self._keypad.is_active

@@ -33,8 +33,9 @@ class Floor:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing of ours is to come or left to be heard."""
-        return self.slot.is_free and not self.playback.is_playing
+        """Whether nothing of ours is left to be heard, and nothing is about to come."""
+        is_coming = not (self.slot.is_free or self.is_caller_speaking)
+        return not (is_coming or self.playback.is_playing)
 
     def ask(self, instructions: str | None = None, *, may_use_tools: bool = True) -> list[Command]:
         """Have the assistant speak as soon as it may; after a speech the server does so itself."""
@@ -53,6 +54,12 @@ class Floor:
         for piece in media_stream.pieces(audio.delta):
             commands += self._send(audio.item_id, piece, now)
         return commands
+
+    def bookmark(self, word: str) -> tuple[str, float, Command]:
+        """Return a mark behind all that was sent: its name, the seconds until then, its frame."""
+        wait_s = self.playback.unheard_ms / 1000
+        mark = self.playback.bookmark(word)
+        return mark, wait_s, ToTwilio(media_stream.mark(self._stream_sid, mark))
 
     def has_spoken(self, response_id: str) -> bool:
         """Whether this response was the last one to be heard."""

@@ -43,9 +43,10 @@ class Timers:
     def clear_all(self) -> None:
         self._due.clear()
 
-    def take(self, now: float) -> list[Timer]:
-        """Remove and return what is due, the oldest first."""
-        due = sorted((at, timer) for timer, at in self._due.items() if at <= now)
-        for _, timer in due:
-            del self._due[timer]
-        return [timer for _, timer in due]
+    def take(self, now: float) -> Timer | None:
+        """Remove and return the oldest that is due: what it leads to may stop the others."""
+        if self.wake_at > now:
+            return None
+        timer = min(self._due, key=self._due.__getitem__)
+        del self._due[timer]
+        return timer

@@ -55,10 +55,18 @@ def hangup() -> str:
 
 
 def dial(
-    number: str, *, caller_id: str | None = None, action_url: str | None = None, timeout_s: int = 20
+    number: str,
+    *,
+    say: str | None = None,
+    caller_id: str | None = None,
+    action_url: str | None = None,
+    timeout_s: int = 20,
+    language: str = "en-US",
 ) -> str:
     """Connect the caller to a person; `action_url` is asked what to do when that ends or fails."""
     response = VoiceResponse()
+    if say:
+        response.say(say, language=language)
     call = Dial(
         answer_on_bridge=True,
         timeout=timeout_s,

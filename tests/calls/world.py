@@ -1,14 +1,30 @@
 """The whole world of a call: the real server in this loop, and the emulated vendors around it."""
 
 import asyncio
+import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from sqlmodel import SQLModel, col, select
 
 from ivr.app import create_app
 from ivr.db import Database
+from ivr.db.tables import (
+    Contact,
+    Conversation,
+    FailedLead,
+    FieldValue,
+    InboundEvent,
+    Lead,
+    ReviewItem,
+    Submission,
+    SubmissionAttempt,
+    SucceededLead,
+    Turn,
+)
 from ivr.settings import Settings
 from tools.emulators.npa import NpaEmulator
 from tools.emulators.openai import OpenAIEmulator
@@ -25,6 +41,53 @@ PUBLIC = "https://ivr.example.test"
 NPA_USER, NPA_PASSWORD = "buyer", "secret"
 WORD_MS = 400
 FINISH_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Every row that calls leave, in the order in which they were written."""
+
+    contacts: Sequence[Contact]
+    leads: Sequence[Lead]
+    conversations: Sequence[Conversation]
+    turns: Sequence[Turn]
+    values: Sequence[FieldValue]
+    submissions: Sequence[Submission]
+    attempts: Sequence[SubmissionAttempt]
+    succeeded: Sequence[SucceededLead]
+    failed: Sequence[FailedLead]
+    reviews: Sequence[ReviewItem]
+    events: Sequence[InboundEvent]
+
+    def values_of(self, name: str) -> list[str | None]:
+        """Return every value that a field was given, oldest first."""
+        return [row.value for row in self.values if row.name == name]
+
+
+async def read_books(database_url: str) -> Books:
+    """Read everything, also after the server is gone."""
+    db = Database(database_url)
+    try:
+        return Books(
+            contacts=await _rows(db, Contact, "created_at"),
+            leads=await _rows(db, Lead, "created_at"),
+            conversations=await _rows(db, Conversation, "started_at"),
+            turns=await _rows(db, Turn, "id"),
+            values=await _rows(db, FieldValue, "id"),
+            submissions=await _rows(db, Submission, "created_at"),
+            attempts=await _rows(db, SubmissionAttempt, "id"),
+            succeeded=await _rows(db, SucceededLead, "id"),
+            failed=await _rows(db, FailedLead, "id"),
+            reviews=await _rows(db, ReviewItem, "created_at"),
+            events=await _rows(db, InboundEvent, "id"),
+        )
+    finally:
+        await db.close()
+
+
+async def _rows(db: Database, table: type[SQLModel], order: str) -> Sequence[Any]:
+    async with db.read() as session:
+        return (await session.exec(select(table).order_by(col(getattr(table, order))))).all()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +120,17 @@ class World:
                 if page.conversation is not None and page.conversation.finished_at is not None:
                     return page
                 await asyncio.sleep(0.02)
+
+    async def until_page(self, call: Call, is_true: Callable[[Page], bool]) -> Page:
+        """Wait until the database knows what `is_true` looks for."""
+        async with asyncio.timeout(FINISH_SECONDS):
+            while not is_true(page := await self.page(call)):
+                await asyncio.sleep(0.02)
+        return page
+
+    async def books(self) -> Books:
+        """Return every row there is now."""
+        return await read_books(self.settings.database_url)
 
 
 @asynccontextmanager
@@ -115,6 +189,17 @@ def settings_for(
         "episode_grace_seconds": 1.0,
     }
     return Settings(_env_file=None, **{**given, **changes})
+
+
+def brisk(name: str = "john_doe", **changes: Any) -> Scenario:
+    """Return a scenario that ships, with each turn of the assistant cut to its last sentence."""
+    told = load(name)
+    turns = [replace(turn, assistant=_last_sentence(turn.assistant)) for turn in told.turns]
+    return replace(told, turns=tuple(turns), **changes)
+
+
+def _last_sentence(text: str) -> str:
+    return re.split(r"(?<=[.!?]) +", text)[-1]
 
 
 async def talk_through(call: Call, scenario: Scenario, *, turns: int | None = None) -> None:

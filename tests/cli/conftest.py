@@ -132,7 +132,7 @@ class House:
         now = utc_now()
         async with self.db.write() as session:
             row = await session.get_one(Conversation, conversation.id)
-            row.end_reason = reason
+            row.end_reason, row.finish_after = reason, now
         async with self.db.write() as session:
             concluded = await conclude(
                 session,

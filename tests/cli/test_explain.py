@@ -12,6 +12,9 @@ from ivr.leads import values
 from ivr.leads.extraction import Extraction, Request
 from tests.cli.conftest import JOHN, House, Terminal
 
+# What is told does not depend on the database; that it can be read on both, `test_leads` shows.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 READ_BY_A_MODEL = Extraction(
     by="model",
     disputed={"vehicle_model": ["MT-07", "MT-09"]},

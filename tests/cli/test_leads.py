@@ -277,6 +277,7 @@ def test_a_script_makes_no_database_by_mistake(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_the_list_fits_a_narrow_terminal(
     house: House, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

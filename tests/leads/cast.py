@@ -1,4 +1,4 @@
-"""The cast of the lead tests: a tenant, a caller, what they say, and models that answer by script."""
+"""The cast of the lead tests: a tenant, a caller, their words, and models that answer by script."""
 
 import asyncio
 import uuid

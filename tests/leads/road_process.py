@@ -1,4 +1,6 @@
-"""A process of its own that walks the road, for tests that kill it: settings come from the environment."""
+"""A process of its own that walks the road, for tests that kill it: settings come from the
+environment.
+"""
 
 import asyncio
 import sys

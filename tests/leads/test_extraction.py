@@ -1,6 +1,7 @@
-"""Reading a transcript: the question to the model, its answers, votes and what happens without one."""
+"""Reading a transcript: the question to the model, its answers, votes, and the rules without it."""
 
 import json
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,11 +23,20 @@ from ivr.leads.profile import load_profile
 from tests.leads.cast import JOHN, LEAD, NO_ANSWER, NOW, TALK, ScriptedModel, answer
 
 PROFILE = load_profile("powersports")
+CALL = uuid.UUID(int=1)
 
 
 def material(talk: Sequence[tuple[Role, str]] = TALK, **changes: Any) -> Material:
     turns = [
-        Turn(item_id=f"item_{n}", position=n, role=role, text=text, said_at=NOW)
+        Turn(
+            conversation_id=CALL,
+            tenant_id=CALL,
+            item_id=f"item_{n}",
+            position=n,
+            role=role,
+            text=text,
+            said_at=NOW,
+        )
         for n, (role, text) in enumerate(talk)
     ]
     given = {"turns": turns, "caller_number": JOHN, "today": NOW.date(), **changes}

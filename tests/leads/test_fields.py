@@ -69,7 +69,19 @@ def test_a_name_is_found_in_what_was_said(raw, value):
 
 
 @pytest.mark.parametrize(
-    "raw", ["no", "", "30093", "John 5", "yes", "what?", "I don't know", "...", "why do you ask"]
+    "raw",
+    [
+        "no",
+        "",
+        "30093",
+        "three oh oh nine three",
+        "John 5",
+        "yes",
+        "what?",
+        "I don't know",
+        "...",
+        "why do you ask",
+    ],
 )
 def test_what_is_no_name_is_refused(raw):
     assert refused(NAME, raw)
@@ -281,7 +293,7 @@ def test_two_makes_in_one_answer_are_refused_by_name():
     assert refused(MAKE, "Honda or Suzuki") == "I heard Honda and Suzuki; I need one make"
 
 
-@pytest.mark.parametrize("raw", ["", "no", "I don't know", "1000", "x" * 60])
+@pytest.mark.parametrize("raw", ["", "no", "I don't know", "1000", "twenty", "x" * 60])
 def test_what_is_no_make_is_refused(raw):
     assert refused(MAKE, raw)
 
@@ -414,15 +426,17 @@ def test_what_is_no_email_address_is_refused(raw):
 @pytest.mark.parametrize(
     ("raw", "cents"),
     [
-        ("$1,500", "150000"),
-        ("1500.50", "150050"),
-        ("fifteen hundred dollars", "150000"),
-        ("2 grand", "200000"),
-        ("two grand", "200000"),
-        ("two and a half grand", "250000"),
-        ("1.5k", "150000"),
-        ("about twelve thousand five hundred", "1250000"),
-        ("nothing", "0"),
+        ("$1,500", "150000 cents"),
+        ("1500.50", "150050 cents"),
+        ("fifteen hundred dollars", "150000 cents"),
+        ("2 grand", "200000 cents"),
+        ("two grand", "200000 cents"),
+        ("two and a half grand", "250000 cents"),
+        ("1.5k", "150000 cents"),
+        ("about twelve thousand five hundred", "1250000 cents"),
+        ("nothing", "0 cents"),
+        ("50 cents", "50 cents"),
+        ("20 dollars and 50 cents", "2050 cents"),
     ],
 )
 def test_an_amount_is_whole_cents(raw, cents):
@@ -439,7 +453,7 @@ def test_digits_are_spoken_one_by_one():
     assert spoken(PHONE, "+17705550123") == "7 7 0, 5 5 5, 0 1 2 3"
     assert spoken(MODEL, "MT-07") == "M T 0 7"
     assert spoken(EMAIL, "john.doe@gmail.com") == "john dot doe at gmail dot com"
-    assert spoken(MONEY, "150050") == "1,500 dollars and 50 cents"
+    assert spoken(MONEY, "150050 cents") == "1,500 dollars and 50 cents"
 
 
 def test_rules_for_a_model_come_from_the_options():

@@ -89,10 +89,10 @@ def test_any_year_typed_and_as_it_is_spoken_is_understood(year):
 @UNHURRIED
 @given(st.integers(0, 99_999_999))
 def test_any_amount_read_back_is_understood_as_itself(dollars):
-    said = spoken(field("money"), str(dollars * 100))
+    said = spoken(field("money"), f"{dollars * 100} cents")
     verdict = check(field("money"), said, today=TODAY)
     assert isinstance(verdict, Accepted)
-    assert verdict.value == str(dollars * 100)
+    assert verdict.value == f"{dollars * 100} cents"
 
 
 @pytest.mark.parametrize("kind", TYPES)

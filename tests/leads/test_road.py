@@ -1,10 +1,13 @@
-"""The road of a finished conversation, from the last word to the buyer: once, whatever dies on the way."""
+"""The road of a finished conversation, from the last word to the buyer: once, whatever dies on the
+way.
+"""
 
 import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import httpx
 import pytest
 import structlog
 
+from ivr.conversations import continue_until
 from ivr.db import Database
 from ivr.db.tables import (
     Conversation,
@@ -35,6 +39,7 @@ from ivr.leads.extraction import Model
 from ivr.leads.profile import load_profile
 from ivr.leads.road import Road, run_scheduler
 from ivr.leads.submissions import Submissions
+from ivr.vendors.llm import Answer
 from tests.leads.cast import (
     JOHN,
     LEAD,
@@ -51,6 +56,7 @@ from tests.leads.cast import (
     until,
 )
 from tools.emulators.npa import NpaEmulator
+from tools.emulators.openai import OpenAIEmulator
 
 
 @pytest.fixture
@@ -60,7 +66,7 @@ async def npa() -> AsyncIterator[NpaEmulator]:
 
 
 class DyingJobs(Jobs):
-    """Jobs of a process that dies when the step of this name is done, before that is written down."""
+    """Jobs of a process that dies after the step of this name, before that is written down."""
 
     dies_after = ""
 
@@ -119,6 +125,31 @@ async def test_a_call_becomes_a_lead_at_the_buyer(db: Database, npa: NpaEmulator
     assert any(event.startswith("=== CONVERSATION TEXT:\nassistant: ") for event in events)
     assert any(event.startswith('=== EXTRACTED LEAD DATA: {"full_name"') for event in events)
     assert "=== LEAD SUBMITTED SUCCESSFULLY ===" in events
+
+
+async def test_the_road_asks_the_published_text_api_and_nothing_it_would_refuse(
+    sqlite_db: Database, npa: NpaEmulator
+) -> None:
+    async with OpenAIEmulator() as openai:
+        openai.extractions.extend(["garbage", LEAD, LEAD])
+        settings = settings_for(
+            sqlite_db.url,
+            npa.base_url,
+            openai_api_key=openai.api_key,
+            openai_base_url=openai.base_url,
+        )
+        conversation = await call(sqlite_db, TALK)
+        async with (
+            httpx.AsyncClient() as http,
+            Road.open(settings, sqlite_db, http, load_profile) as road,
+        ):
+            finished = await finish(road, sqlite_db, conversation)
+    assert finished.state["extraction"]["by"] == "model"
+    assert finished.state["lead_data"] == LEAD
+    asked = finished.state["extraction"]["requests"]
+    assert [request["prompt"] for request in asked] == ["1", "2", "1"]
+    assert finished.usage["extraction"]["cost_usd"] > 0
+    assert len(npa.leads) == 1
 
 
 async def test_every_value_says_where_it_comes_from(db: Database, npa: NpaEmulator) -> None:
@@ -280,6 +311,37 @@ async def test_a_second_call_waits_while_nobody_knows_whether_the_first_lead_arr
     assert "not submitted: an earlier submission of this lead may have been taken" in messages
 
 
+async def test_a_caller_who_comes_back_while_we_read_is_finished_later(
+    sqlite_db: Database, npa: NpaEmulator
+) -> None:
+    conversation = await call(sqlite_db, TALK)
+    model = ScriptedModel(answer(LEAD), answer(LEAD))
+
+    async def resume(until_then: timedelta) -> None:
+        async with sqlite_db.write() as session:
+            await continue_until(session, conversation.id, utc_now() + until_then)
+
+    class Resumed(ScriptedModel):
+        async def answer(self, **question: Any) -> Answer:
+            await resume(timedelta(hours=1))
+            return await model.answer(**question)
+
+    async def noticed() -> bool:
+        (row,) = await rows(sqlite_db, Conversation)
+        return bool(row.state.get("resumed"))
+
+    async with road_of(sqlite_db, npa, Resumed(), extraction_runs=1) as road:
+        assert await road.start_due() == 1
+        await until(noticed)
+        assert not await is_finished(sqlite_db, conversation.id)
+        assert (npa.requests, await road.start_due()) == ([], 0)
+    async with road_of(sqlite_db, npa, model, extraction_runs=1) as road:
+        await resume(timedelta(0))
+        assert await road.start_due() == 1
+        await until(lambda: is_finished(sqlite_db, conversation.id))
+    assert len(npa.leads) == 1
+
+
 @pytest.mark.parametrize("step", ["read", "conclude", "submit", "close"])
 async def test_a_process_that_dies_after_any_step_is_followed_by_one_that_sends_once(
     db: Database, npa: NpaEmulator, step: str
@@ -311,14 +373,20 @@ async def test_a_conversation_whose_job_was_lost_is_found_by_its_own_row(
     async with road_of(sqlite_db, npa, dies_after="conclude") as road:
         await road.start_finish(conversation.id, 1)
         await until(lambda: _died(sqlite_db, "conclude", conversation, npa))
-    for path in tmp_path.glob("*.jobs.db*"):
-        path.unlink()
+    _lose_the_jobs(tmp_path)
     async with road_of(sqlite_db, npa) as road:
-        schedule = asyncio.create_task(run_scheduler(road, opened_at=utc_now()))
+        schedule = asyncio.create_task(run_scheduler(road))
         await until(lambda: is_finished(sqlite_db, conversation.id))
         schedule.cancel()
         await asyncio.gather(schedule, return_exceptions=True)
     assert len(npa.leads) == 1
+
+
+def _lose_the_jobs(folder: Path) -> None:
+    files = list(folder.glob("*.jobs.db*"))
+    assert files
+    for path in files:
+        path.unlink()
 
 
 async def test_the_opened_road_finishes_what_is_due_and_closes_cleanly(

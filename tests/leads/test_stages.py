@@ -73,7 +73,9 @@ async def test_a_lead_goes_its_way_and_every_move_is_a_row(db: Database) -> None
         moves = [row for row in await rows(db, Transition) if row.axis == axis]
         assert [move.seq for move in moves] == list(range(1, len(moves) + 1))
         assert moves[-1].to_value == value
-        assert all(one.to_value == two.from_value for one, two in zip(moves, moves[1:], strict=False))
+        assert all(
+            one.to_value == two.from_value for one, two in zip(moves, moves[1:], strict=False)
+        )
 
 
 async def test_what_was_reached_is_not_reached_again_nor_lost(db: Database) -> None:

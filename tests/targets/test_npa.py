@@ -1,4 +1,6 @@
-"""The buyer NPA: what we send, and what its answers mean; through the strict emulator where it can do it."""
+"""The buyer NPA: what we send, and what its answers mean; through the strict emulator where it can
+do it.
+"""
 
 import asyncio
 import base64

@@ -44,7 +44,7 @@ class Providers:
         self.requests.append(await request.json())
         answer = self.answers.pop(0)
         if isinstance(answer, int):
-            return JSONResponse({"error": {"message": "no"}}, answer)
+            return JSONResponse({"error": {"message": "no", "code": "no_luck"}}, answer)
         message = {"content": answer} if isinstance(answer, str) else answer
         return JSONResponse(
             {
@@ -165,14 +165,14 @@ async def test_a_request_that_fails_is_asked_once_and_raises(
     providers: Providers, status: int
 ) -> None:
     providers.answers = [status]
-    with pytest.raises(ModelError, match="gpt-6-luna"):
+    with pytest.raises(ModelError, match=f"gpt-6-luna: HTTP {status} no_luck"):
         await ask(providers.settings(openai_api_key="sk-test"))
     assert len(providers.requests) == 1
 
 
 async def test_a_model_that_cannot_be_reached_raises(providers: Providers) -> None:
     settings = providers.settings(openai_api_key="sk-test")
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match="gpt-6-luna: APIConnectionError"):
         await ask(settings.model_copy(update={"openai_base_url": "http://127.0.0.1:1/v1"}))
 
 

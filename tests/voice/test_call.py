@@ -128,8 +128,10 @@ def test_late_audio_of_an_interrupted_answer_is_dropped():
     line = greeted()
     response = line.begins()
     line.happens(audio("a2", response), realtime.CallerStarted())
+    assert line.call.phase is Phase.LISTENING
 
     assert line.happens(audio("a2", response), audio("a3", response)) == []
+    assert line.call.phase is Phase.LISTENING
 
 
 def test_an_answer_that_was_asked_for_and_interrupted_before_it_began_is_cancelled():
@@ -432,6 +434,15 @@ def test_the_length_cap_says_goodbye_and_cannot_be_talked_out_of_it():
     line.is_heard()
     assert line.ended is not None
     assert line.ended.reason == "length_cap"
+
+
+def test_of_several_things_due_at_once_the_first_may_settle_the_others():
+    line = Line(limits=Limits(ready_s=5.0, call_s=5.0))
+    line.now = 100.0  # the process slept
+
+    commands = line.call.tick(line.now)
+
+    assert wire(commands) == ["hang up", "ended: model_silent"]
 
 
 def test_the_length_cap_holds_even_if_the_goodbye_goes_wrong():

@@ -10,8 +10,7 @@ def test_what_is_due_is_taken_once_the_oldest_first():
     timers.set(Timer.KEYS, 9.0)
 
     assert timers.wake_at == 2.0
-    assert timers.take(3.0) == [Timer.LENGTH, Timer.SILENCE]
-    assert timers.take(3.0) == []
+    assert [timers.take(3.0) for _ in range(3)] == [Timer.LENGTH, Timer.SILENCE, None]
     assert timers.wake_at == 9.0
 
 

@@ -32,6 +32,11 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
             'timeout="20"><Number>+18005551212</Number></Dial></Response>',
         ),
         (
+            twiml.dial("+18005551212", say="One moment.", timeout_s=10),
+            '<Response><Say language="en-US">One moment.</Say><Dial answerOnBridge="true" '
+            'timeout="10"><Number>+18005551212</Number></Dial></Response>',
+        ),
+        (
             twiml.redirect("https://h/voice"),
             '<Response><Redirect method="POST">https://h/voice</Redirect></Response>',
         ),

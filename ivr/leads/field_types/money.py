@@ -1,4 +1,7 @@
-"""An amount in US dollars; the canonical value is a whole number of cents: "150000"."""
+"""An amount in US dollars; the canonical value is whole cents with their unit: "150000 cents".
+
+The unit is there because values are checked again on their way: a bare 150000 would be dollars.
+"""
 
 import re
 from datetime import date
@@ -9,6 +12,7 @@ from ivr.leads.field_types.spoken_numbers import cardinal
 _TYPED = re.compile(
     r"(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d{1,2}))?(?!\d)\s*(k|grand|thousand|million)?\b", re.I
 )
+_CENTS = re.compile(r"(?<![\d.,])(\d+) cents?\b")
 _SCALE = {"k": 1000, "grand": 1000, "thousand": 1000, "million": 1_000_000}
 _HALF = re.compile(r"\b(\w+) and a half (?:grand|thousand|k)\b")
 _NOTHING = re.compile(r"\b(?:nothing|free|zero|zip)\b")
@@ -17,6 +21,8 @@ _NOTHING = re.compile(r"\b(?:nothing|free|zero|zip)\b")
 def cents(text: str) -> int | None:
     """Return the amount in `text` in cents, None when it names none."""
     plain = text.casefold()
+    if exact := _CENTS.search(plain):
+        return (cents(plain[: exact.start()]) or 0) + int(exact.group(1))
     if half := _HALF.search(plain):
         number = cardinal(half.group(1))
         return None if number is None else number * 100_000 + 50_000
@@ -43,15 +49,13 @@ class Money(FieldType):
             return Refused("I need an amount in dollars")
         least, most = field.options.get("min"), field.options.get("max")
         if least is not None and amount < least:
-            return Refused(f"it must be at least {self.spoken(field, str(least))}")
+            return Refused(f"it must be at least {_dollars(least)}")
         if most is not None and amount > most:
-            return Refused(f"it can be at most {self.spoken(field, str(most))}")
-        return Accepted(str(amount), self.spoken(field, str(amount)))
+            return Refused(f"it can be at most {_dollars(most)}")
+        return Accepted(f"{amount} cents", _dollars(amount))
 
     def spoken(self, field: Field, value: str) -> str:
-        dollars, rest = divmod(int(value), 100)
-        said = f"{dollars:,} dollar{'' if dollars == 1 else 's'}"
-        return f"{said} and {rest} cents" if rest else said
+        return _dollars(int(value.removesuffix(" cents")))
 
     def rule(self, field: Field, *, today: date | None) -> str:
         return 'an amount in US dollars, such as "$1,500"'
@@ -62,3 +66,9 @@ class Money(FieldType):
     def problem(self, field: Field) -> str:
         wrong = field.options.get("min", 0) > field.options.get("max", float("inf"))
         return "min is above max" if wrong else ""
+
+
+def _dollars(amount: int) -> str:
+    dollars, rest = divmod(amount, 100)
+    said = f"{dollars:,} dollar{'' if dollars == 1 else 's'}"
+    return f"{said} and {rest} cents" if rest else said

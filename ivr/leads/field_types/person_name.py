@@ -8,6 +8,7 @@ from importlib.resources import files
 
 from ivr.leads.field_types.base import Accepted, Checked, Field, FieldType, Refused, Vocabulary
 from ivr.leads.field_types.speech import is_unknowing, strip_fillers, tidy
+from ivr.leads.field_types.spoken_numbers import is_number_word
 
 LONGEST = 6  # words
 PARTICLES = frozenset(
@@ -124,6 +125,8 @@ class PersonName(FieldType):
             return Refused("a name has no digits in it")
         words = _unspelled(_words(raw))
         plain = [word.casefold() for word in words]
+        if sum(map(is_number_word, plain)) > 1:  # "Oh" and "One" alone may be names
+            return Refused("a name has no digits in it")
         if not words or is_unknowing(raw) or _NOT_NAMES.intersection(plain):
             return Refused("I did not catch the name")
         if len(words) > LONGEST or max(map(len, words)) > 30 or sum(map(len, words)) < 2:

@@ -76,7 +76,7 @@ class VehicleMake(FieldType):
         said = _bare(raw)
         if refused := _unusable(said, what="make"):
             return refused
-        if not re.search(r"[^\W\d_]{2}", said):
+        if not re.search(r"[^\W\d_]{2}", plain(said)):
             return Refused("that does not sound like a make")
         return self._unknown(field, said, insisted=insisted)
 

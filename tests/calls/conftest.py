@@ -1,0 +1,45 @@
+"""What all tests of whole calls share: a schedule that does not make them wait."""
+
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+import structlog
+
+from ivr import logs
+from ivr.leads import road
+
+Log = Callable[[], str]
+
+
+@pytest.fixture(autouse=True)
+def eager_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for finished conversations often: the second between two looks is for big machines."""
+    monkeypatch.setattr(road, "SCHEDULE_SECONDS", 0.05)
+
+
+@pytest.fixture
+def log(capsys: pytest.CaptureFixture[str], log_pii: bool) -> Iterator[Log]:
+    """Configure logging as `ivr serve` does, and return a reader of what was logged so far."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, (*logs._TAKEN_OVER, *logs._QUIET))]
+    before = [(logger, list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
+    config = structlog.get_config()
+    logs.configure("console", log_pii)
+    text: list[str] = []
+
+    def read() -> str:
+        text.append(capsys.readouterr().err)
+        return "".join(text)
+
+    yield read
+    for logger, handlers, level, propagate in before:
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
+    structlog.configure(**config)
+    structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture
+def log_pii() -> bool:
+    """Whether the log may show personal data; a test parametrises it."""
+    return False
