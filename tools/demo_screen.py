@@ -94,15 +94,15 @@ class Screen:
 
     def what_next(self, folder: Path, page: Page) -> None:
         """Say what a person would do now."""
-        database = f"DATABASE_URL=sqlite:///{folder}/nps_ivr.db"
         call_sid = page.conversation.session_key if page.conversation else "CALLSID"
-        python = ".venv/bin/python"
         self._console.print(
             Panel(
                 "[bold]Look at it again[/]\n"
-                f"  {database} {python} view_succeeded_leads.py\n"
-                f"  {database} {python} manage_failed_leads.py list\n"
-                f"  {database} \\\n    .venv/bin/ivr explain {call_sid}\n\n"
+                f"  export DATABASE_URL=sqlite:///{folder}/nps_ivr.db\n"
+                "  .venv/bin/python view_succeeded_leads.py\n"
+                "  .venv/bin/python manage_failed_leads.py list\n"
+                f"  .venv/bin/ivr explain {call_sid}\n"
+                "  unset DATABASE_URL\n\n"
                 "[bold]Answer real calls[/]\n"
                 "  1. cp .env.example .env, and fill in OPENAI_API_KEY, TWILIO_SID,\n"
                 "     TWILIO_AUTH_TOKEN, PUBLIC_BASE_URL and the NPA settings\n"
@@ -122,10 +122,10 @@ class Screen:
     def _value(self, row: FieldValue) -> None:
         label = self._label(row.name)
         if row.value is None:
-            self._line("  field", f"✘ {label}: {row.problem}", "yellow")
+            self._line("field", f"✘ {label}: {row.problem}", "yellow")
         else:
             source = _SOURCES[Source(row.source)]
-            self._line("  field", f"✔ {label}: {row.value}  ({source})", "green")
+            self._line("field", f"✔ {label}: {row.value}  ({source})", "green")
 
     def _label(self, name: str) -> str:
         labels = {field.key: field.label for field in self._profile.fields}
@@ -133,5 +133,9 @@ class Screen:
 
     def _line(self, who: str, what: str, style: str) -> None:
         seconds = int(time.monotonic() - self._began)
-        clock = f"{seconds // 60:02}:{seconds % 60:02}"
-        self._console.print(Text.assemble((f"{clock}  {who:<10} ", "dim"), (what, style)))
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        for width in (5, 9, None):
+            grid.add_column(width=width, overflow="fold")
+        clock = Text(f"{seconds // 60:02}:{seconds % 60:02}", "dim")
+        grid.add_row(clock, Text(who, "dim"), Text(what, style))
+        self._console.print(grid)

@@ -25,9 +25,9 @@ _LOG_BASE = math.log(1.0001)  # pocketsphinx's unit of likelihood
 _MOST_GRAMMARS = 64  # kept compiled by a worker
 _PHONES = "phones"
 _SHORTEST_MS = 60
-# Narrower beams than usual: half the time, as right on closed grammars. The best path through the
-# lattice may end in the middle of a phrase ("that's" for "yes"); the search itself does not.
-_SEARCH = {"beam": 1e-30, "pbeam": 1e-30, "wbeam": 1e-20, "bestpath": False}
+# Beams a little narrower than usual: as right on closed grammars, and faster. The best path through
+# the lattice may end in the middle of a phrase ("that's" for "yes"); the search itself does not.
+_SEARCH = {"beam": 1e-40, "pbeam": 1e-40, "wbeam": 1e-25, "bestpath": False}
 _MARGIN = 160 * BYTES_PER_MS  # samples kept around the speech: the recogniser adapts to them too
 _STEP = 10 * BYTES_PER_MS
 _LOUD = 250
@@ -38,7 +38,7 @@ _NOISE = array("h", [_noise.randrange(-12, 13) for _ in range(RATE)])
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """`text` is "" when nothing in the grammar was said; a `fit` of 0 is perfect, of -20 good."""
+    """`text` is "" when nothing in the grammar was said; a `fit` of 0 is perfect, of -5 good."""
 
     text: str
     fit: float = 0.0

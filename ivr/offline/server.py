@@ -21,8 +21,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from ivr.errors import IvrError, ProfileError
+from ivr.leads import fields
 from ivr.leads.profile import Profile
 from ivr.offline.dialogue import Dialogue
+from ivr.offline.grammar import warm
 from ivr.offline.session import Listen, Output, Send, Session, Speak
 from ivr.offline.workers import Workers, open_workers
 
@@ -55,6 +57,7 @@ async def offline_voice(
     `profiles` finds a profile by its key and raises ProfileError. Raises Unavailable when the
     packages of the extra `demo` are missing.
     """
+    await asyncio.to_thread(fields.warm)
     async with open_workers(workers) as pool:
         door = _Door(profiles, today, pool)
         async with serve(
@@ -94,8 +97,10 @@ class _Door:
         """Serve one conversation until the client leaves."""
         assert connection.request is not None, "the upgrade came with a request"
         model = _model(connection.request)
+        profile = self._profile(model)
+        await asyncio.to_thread(warm, profile)
         session = Session(
-            Dialogue(self._profile(model), today=self._today()),
+            Dialogue(profile, today=self._today()),
             identity=uuid4().hex[:16],
             model=model,
             expires_at=int(time.time()) + _SESSION_S,

@@ -69,6 +69,8 @@ class Session:
         self._total = 0  # bytes appended in all
         self._speaker = ""  # the caller's item to come
         self._listening: dict[str, bytes] = {}  # item -> sound, being heard
+        self._awaited = ("", "done")
+        self._answers = grammar(dialogue.expects)
 
     def open(self) -> list[Output]:
         """Return the greeting of the protocol."""
@@ -200,7 +202,12 @@ class Session:
         return out
 
     def _grammar(self) -> Grammar:
-        return grammar(self._dialogue.expects)
+        """Return the grammar of what is awaited; made per question, asked for per frame."""
+        expects = self._dialogue.expects
+        awaited = (expects.field.key if expects.field else "", expects.kind)
+        if self._awaited != awaited:
+            self._awaited, self._answers = awaited, grammar(expects)
+        return self._answers
 
     def _started(self, change: Started) -> list[Output]:
         turns = self._turns or {}

@@ -1,7 +1,7 @@
 """Real sound through ears and collector: the demo's clips, and twenty invented callers.
 
-No telephone and no socket here: what is heard is what counts. Slow for a unit test (about a third of
-a second per answer), because it is speech recognition.
+No telephone and no socket here: what is heard is what counts. Slow for a unit test (about a second
+per caller), because it is speech recognition.
 """
 
 import re
@@ -24,8 +24,12 @@ TODAY = date(2026, 11, 20)
 POWERSPORTS = load_profile("powersports")
 MOST_TURNS = 20
 
-FIRST = "James Mary Robert Patricia John Jennifer Michael Linda David Elizabeth Richard Susan".split()
-LAST = "Smith Johnson Williams Brown Jones Miller Davis Wilson Anderson Taylor Jackson Harris".split()
+FIRST = (
+    "James Mary Robert Patricia John Jennifer Michael Linda David Elizabeth Richard Susan".split()
+)
+LAST = (
+    "Smith Johnson Williams Brown Jones Miller Davis Wilson Anderson Taylor Jackson Harris".split()
+)
 ZIPS = ("30093", "10001", "60614", "94103", "75204", "33139", "80202", "98101", "48226", "02139")
 VEHICLES = (
     ("Yamaha", "Yamaha", "MT-07", "M T oh seven"),

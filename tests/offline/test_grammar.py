@@ -16,7 +16,9 @@ def accepts(network: Grammar, phrase: str) -> bool:
     """Whether the words lead from state 0 to state 1."""
     at = closed(network, {0})
     for word in phrase.split():
-        at = closed(network, {end for start, end, _, by in network.arcs if start in at and by == word})
+        at = closed(
+            network, {end for start, end, _, by in network.arcs if start in at and by == word}
+        )
     return 1 in at
 
 

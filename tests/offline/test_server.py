@@ -1,4 +1,4 @@
-"""The offline voice through its real door: the SDK's client, its types, and a whole call with sound."""
+"""The offline voice through its real door: the SDK's client and types, and a call with sound."""
 
 import asyncio
 import base64
@@ -97,13 +97,20 @@ class Caller:
             self.saved[arguments["name"]] = arguments["value"]
         if item.name == "end_call":
             self.ended = arguments["reason"]
-        output = {"type": "function_call_output", "call_id": item.call_id, "output": '{"saved": true}'}
+        output = {
+            "type": "function_call_output",
+            "call_id": item.call_id,
+            "output": '{"saved": true}',
+        }
         await self.connection.conversation.item.create(item=output)
 
     async def answer(self, output: Any) -> None:
-        said = " ".join(part.transcript for item in output if item.type == "message" for part in item.content)
+        said = " ".join(
+            part.transcript for item in output if item.type == "message" for part in item.content
+        )
         if not said:
-            return await self.connection.response.create()
+            await self.connection.response.create()
+            return
         found = [(m.end(), a) for a in self.script.answers for m in a.when.finditer(said)]
         clip = max(found, key=lambda entry: entry[0])[1].ulaw + b"\xff" * 8000
         for at in range(0, len(clip), FRAME):
@@ -115,7 +122,10 @@ class Caller:
 async def test_the_sdk_gets_through_a_whole_call_and_knows_every_event(url: str) -> None:
     script = load_script("demo")
     client = AsyncOpenAI(api_key="none", base_url=url)
-    async with asyncio.timeout(60), client.realtime.connect(model="offline/powersports") as connection:
+    async with (
+        asyncio.timeout(60),
+        client.realtime.connect(model="offline/powersports") as connection,
+    ):
         caller = Caller(connection, script)
         await caller.run()
     await client.close()
