@@ -9,7 +9,6 @@ jobs must be able to tell from its own rows what is still to do.
 """
 
 import asyncio
-import logging
 import uuid
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +58,6 @@ class Jobs:
         """Launch DBOS in this event loop and continue what a dead process of our id left."""
         assert self._engine is None, "open once"
         self._engine = _sqlite_engine(self._url) if self._url.startswith("sqlite") else None
-        logging.getLogger("dbos").setLevel(logging.WARNING)
         DBOS(config=self._config())
         self._workflows = {name: self._workflow(name, job) for name, job in self._jobs.items()}
         self._workflows["warm-up"] = self._workflow("warm-up", _nothing)
@@ -110,7 +108,7 @@ class Jobs:
             "system_database_url": self._url,
             "executor_id": self._executor_id,
             "application_version": VERSION,
-            "console_log_level": "WARNING",
+            "log_level": "WARNING",
         }
         if self._engine is not None:
             config["system_database_engine"] = self._engine

@@ -7,6 +7,7 @@ import pytest
 
 from ivr.agent.collector import Collector, End, Save, Say
 from ivr.agent.instructions import voice_instructions, voice_tools
+from ivr.leads.extraction import mismatch, schema_of
 from ivr.leads.fields import Accepted, Refused, check, vocabulary
 from ivr.leads.profile import parse_profile
 
@@ -52,3 +53,13 @@ def test_the_added_field_is_asked_in_the_dialogue(profile):
         Say(profile.closing),
         End("complete"),
     ]
+
+
+def test_the_added_field_is_extracted(profile):
+    schema = schema_of(profile)
+    assert "engine_hours" in schema["required"]
+    assert "exactly one of: road, trails" in schema["properties"]["engine_hours"]["description"]
+    nothing = {field.key: None for field in profile.fields}
+    assert mismatch(nothing, profile) is None
+    del nothing["engine_hours"]
+    assert mismatch(nothing, profile) == "keys missing or unknown: engine_hours"
