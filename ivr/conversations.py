@@ -140,7 +140,13 @@ async def write_turn(session: AsyncSession, conversation: Conversation, said: Sa
     )
 
 
-async def call_over(session: AsyncSession, conversation_id: uuid.UUID, *, now: datetime) -> None:
+async def call_over(
+    session: AsyncSession,
+    conversation_id: uuid.UUID,
+    *,
+    now: datetime,
+    reason: str | None = None,
+) -> None:
     """Note that nothing follows: finish at once, or, while a stream is open, when it has closed."""
     await session.exec(
         update(Conversation)
@@ -150,6 +156,7 @@ async def call_over(session: AsyncSession, conversation_id: uuid.UUID, *, now: d
         )
         .values(
             ended_at=func.coalesce(Conversation.ended_at, now),
+            end_reason=func.coalesce(reason, Conversation.end_reason),
             finish_after=case(
                 (col(Conversation.streaming).is_(True), Conversation.finish_after), else_=now
             ),
@@ -167,17 +174,28 @@ async def stream_closed(
     now: datetime,
 ) -> None:
     """Note why a stream ended; the episode is finished now if the call is over, else later."""
-    conversation = await by_id(session, conversation_id)
+    # Locked: the call's status comes at the same moment, and each must see what the other wrote.
+    conversation = await session.get_one(Conversation, conversation_id, with_for_update=True)
     conversation.streaming = False
     conversation.end_reason = conversation.end_reason or reason
     conversation.usage = {**conversation.usage, **usage}
-    conversation.finish_after = now if conversation.ended_at is not None else finish_after
+    later = max(conversation.finish_after or finish_after, finish_after)
+    conversation.finish_after = now if conversation.ended_at is not None else later
+
+
+async def stream_lost(session: AsyncSession, conversation_id: uuid.UUID, *, reason: str) -> None:
+    """Note that whoever carried the stream is gone; without that its row waits for their word."""
+    await session.exec(
+        update(Conversation)
+        .where(col(Conversation.id) == conversation_id, col(Conversation.end_reason).is_(None))
+        .values(streaming=False, end_reason=reason)
+    )
 
 
 async def continue_until(
     session: AsyncSession, conversation_id: uuid.UUID, moment: datetime
 ) -> None:
-    """Keep a conversation going until `moment` at least; a finished one begins its next episode."""
+    """Keep a conversation going until `moment`; a finished one begins its next episode."""
     await session.exec(
         update(Conversation)
         .where(
@@ -187,6 +205,7 @@ async def continue_until(
         .values(
             status=ConversationStatus.OPEN,
             episode=col(Conversation.episode) + 1,
+            ended_at=None,
             finished_at=None,
         )
     )

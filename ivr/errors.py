@@ -8,6 +8,7 @@ IvrError                  500  a bug, or a part that has no better word
 ├── NotFound              404  no such row; names it
 ├── Conflict              409  the row is not in a state that allows this
 ├── Unavailable           503  a part that is needed is missing or busy
+│   └── DatabaseDown      503  the database cannot be reached, or is locked; later it may work
 ├── ModelError            502  a model did not give a usable answer
 └── SubmitError           502  a target did not take the lead
 """
@@ -57,6 +58,10 @@ class Unavailable(IvrError):
     """A part that is needed for this is missing or busy."""
 
     status = 503
+
+
+class DatabaseDown(Unavailable):
+    """The database cannot be reached, or is locked; the same work may succeed later."""
 
 
 class ModelError(IvrError):

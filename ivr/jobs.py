@@ -19,7 +19,7 @@ import sqlalchemy as sa
 import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID, StepOptions
 
-from ivr.db.engine import database_path
+from ivr.db.engine import database_path, libpq_url
 from ivr.errors import Unavailable
 
 # Set by hand: with DBOS's own, a hash of the source, a new release would leave the jobs of the old
@@ -135,9 +135,10 @@ def system_url(database_url: str) -> str:
     path = database_path(database_url)
     if path is not None:
         return f"sqlite:///{jobs_path(path)}"
-    url = sa.make_url(database_url)
-    assert url.get_backend_name() == "postgresql", "a database in memory cannot have durable jobs"
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    url = libpq_url(database_url)
+    is_postgresql = sa.make_url(database_url).get_backend_name() == "postgresql"
+    assert is_postgresql, "a database in memory cannot have durable jobs"
+    return url.render_as_string(hide_password=False)
 
 
 def jobs_path(path: Path) -> Path:

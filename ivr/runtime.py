@@ -4,14 +4,16 @@ It stands just below the doors and knows none of them.
 """
 
 import asyncio
+import gc
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import httpx
 import structlog
@@ -29,6 +31,9 @@ from ivr.vendors.twilio import TwilioRest
 
 SECRET_FILE = "nps_ivr.secret"
 OFFLINE = "offline"
+OFFER_SECONDS = 20.0
+
+Result = TypeVar("Result")
 
 log = structlog.get_logger(__name__)
 
@@ -51,19 +56,64 @@ class Background:
     """Tasks that may be lost: a reference to each is kept, and the end of the process ends them."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Run `work` beside everything else."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+        return task
 
     async def close(self) -> None:
         """Cancel what still runs."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background work failed", exc_info=error)
+
+
+class LiveCalls:
+    """The calls that this process carries, and those that it has just offered a stream to."""
+
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._carried: set[str] = set()
+        self._offered: dict[str, float] = {}  # call SID -> until when its place is kept
+
+    def __len__(self) -> int:
+        return len(self._carried)
+
+    def __contains__(self, call_sid: str) -> bool:
+        return call_sid in self._carried
+
+    def offer(self, call_sid: str) -> bool:
+        """Keep a place for a call until its stream opens; False when all places are taken."""
+        now = self._clock()
+        self._offered = {sid: until for sid, until in self._offered.items() if until > now}
+        if call_sid not in self._offered and self._taken >= self._limit:
+            return False
+        self._offered[call_sid] = now + OFFER_SECONDS
+        return True
+
+    @contextmanager
+    def carry(self, call_sid: str) -> Iterator[None]:
+        """Count the call while its stream is open."""
+        self._offered.pop(call_sid, None)
+        self._carried.add(call_sid)
+        try:
+            yield
+        finally:
+            self._carried.discard(call_sid)
+
+    @property
+    def _taken(self) -> int:
+        return len(self._carried) + len(self._offered)
 
 
 class State(TypedDict):
@@ -76,7 +126,7 @@ class State(TypedDict):
     voice: VoiceModel | None
     twilio: TwilioRest | None
     secret_key: bytes
-    live: dict[str, asyncio.Task[None]]
+    live: LiveCalls
     background: Background
 
 
@@ -88,12 +138,16 @@ async def open_state(settings: Settings, *, voice: VoiceModel | None) -> AsyncIt
     profiles(settings.profile)
     db = Database(settings.database_url)
     background = Background()
+    live = LiveCalls(settings.max_concurrent_calls)
     try:
         if db.is_sqlite:
             await db.upgrade()
         await tenants.ensure_default(db, settings, now=utc_now())
         await asyncio.to_thread(fields.warm)
         async with httpx.AsyncClient() as http, Road.open(settings, db, http, profiles) as road:
+            # All that was imported and warmed stays: looking through it for garbage would silence
+            # every call for half a second, every few minutes.
+            gc.freeze()
             yield State(
                 settings=settings,
                 db=db,
@@ -102,7 +156,7 @@ async def open_state(settings: Settings, *, voice: VoiceModel | None) -> AsyncIt
                 voice=voice,
                 twilio=TwilioRest.from_settings(settings),
                 secret_key=secret_key(settings),
-                live={},
+                live=live,
                 background=background,
             )
     finally:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ivr.agent.tool_schemas import END_REASONS
 from ivr.db import Database
 from ivr.db.tables import Conversation, FieldValue, Source, utc_now
 from ivr.errors import ProfileError
@@ -78,7 +79,9 @@ class ToolBox:
                     _text(given, "name"), confirmed=given.get("confirmed") is True
                 )
             case "end_call":
-                return ToolOutput(_json(ending=True), ends=_text(given, "reason") or "complete")
+                reason = _text(given, "reason")
+                known = reason if reason in END_REASONS else "complete"
+                return ToolOutput(_json(ending=True), ends=known)
             case "transfer_to_person":
                 return self._transfer()
         return _problem(f"there is no tool {name}")
@@ -184,8 +187,10 @@ def _why_not(checked: Checked) -> str | None:
 
 
 def _text(given: Mapping[str, Any], key: str) -> str:
-    value = given.get(key, "")
-    return value if isinstance(value, str) else str(value)
+    """Return a text or a number as text; "" for everything else that is no answer."""
+    value = given.get(key)
+    is_plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return str(value) if is_plain else ""
 
 
 def _json(**answer: Any) -> str:

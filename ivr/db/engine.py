@@ -1,29 +1,56 @@
 """Opens the database and lends transactions: `read()` and `write()`. No tables, no queries.
 
+Whatever keeps us from the database comes out of both as `DatabaseDown`, to be tried again.
+
 SQLite: write-ahead log, full synchronisation, and one writer at a time in this process;
 `BEGIN IMMEDIATE` because a deferred transaction that reads and then writes fails at once when
 another process wrote in between.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlencode
 
+import structlog
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, event, make_url, text
+from sqlalchemy import URL, Connection, event, exc, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ivr.errors import DatabaseDown
+
 BUSY_TIMEOUT_MS = 30_000
+CONNECT_SECONDS = 5.0
+WRITE_SECONDS = 15.0  # a PostgreSQL that died with its machine never says so
+RETRY_SECONDS = 0.5
+# PostgreSQL: Appendix A, error classes: connection, authorization, catalog, rollback (deadlock),
+# resources, object state (locked), operator intervention, system
+_AWAY = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
+# libpq's words for a URL. asyncpg takes these in a DSN only; the others here it does not know.
+_DSN_WORDS = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl"})
+_LIBPQ_ONLY = frozenset({"channel_binding", "connect_timeout"})
+_SQLALCHEMY_ONLY = frozenset({"prepared_statement_cache_size"})
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
 )
+
+
+log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
 
 
 class Database:
@@ -40,16 +67,22 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """Lend a session to look with; whatever it wrote is rolled back."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session:
-            yield session
+        with _outages():
+            async with AsyncSession(self.engine, expire_on_commit=False) as session:
+                yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """Lend a session whose work is committed when the block ends, or undone when it raises."""
-        async with self._writer, AsyncSession(self.engine, expire_on_commit=False) as session:
-            await session.connection(execution_options={"immediate": True})
-            yield session
-            await session.commit()
+        with _outages():
+            async with (
+                asyncio.timeout(None if self.is_sqlite else WRITE_SECONDS),
+                self._writer,
+                AsyncSession(self.engine, expire_on_commit=False) as session,
+            ):
+                await session.connection(execution_options={"immediate": True})
+                yield session
+                await session.commit()
 
     async def ping(self) -> None:
         """Raise unless the database answers."""
@@ -66,6 +99,65 @@ class Database:
         await self.engine.dispose()
 
 
+async def patiently(
+    work: Callable[[], Awaitable[Result]], *, seconds: float = math.inf
+) -> Result:
+    """Do `work`, and while the database is down again, for so long; then raise `DatabaseDown`."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + seconds
+    while True:
+        try:
+            return await work()
+        except DatabaseDown as error:
+            if clock() >= deadline:
+                raise
+            log.warning("the database is down", problem=str(error))
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+def storable(text: str) -> str:
+    """Return a text without NUL, the one character that PostgreSQL cannot hold."""
+    return text.replace("\0", "")
+
+
+@contextmanager
+def _outages() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, exc.SQLAlchemyError) as error:
+        if not _is_outage(error):
+            raise
+        problem = type(getattr(error, "orig", None) or error).__name__
+        raise DatabaseDown(f"the database cannot be reached or is locked ({problem})") from error
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether the same work may succeed later; `OSError` is how asyncpg fails to connect."""
+    if isinstance(error, exc.DBAPIError):
+        state = getattr(error.orig, "sqlstate", None) or ""
+        is_away = error.connection_invalidated or state[:2] in _AWAY
+        return is_away or isinstance(error, exc.OperationalError)
+    return isinstance(error, (OSError, exc.TimeoutError))
+
+
+def libpq_url(url: str) -> URL:
+    """Return a PostgreSQL URL as libpq, and so psycopg, reads it; asyncpg's `ssl` is `sslmode`."""
+    parsed = make_url(url).set(drivername="postgresql")
+    query = {k: v for k, v in parsed.query.items() if k not in {"ssl", *_SQLALCHEMY_ONLY}}
+    if mode := parsed.query.get("ssl"):
+        query["sslmode"] = "require" if mode == "true" else mode
+    return parsed.set(query=query)
+
+
+def _for_asyncpg(url: str) -> tuple[URL, dict[str, Any]]:
+    """Return a PostgreSQL URL as asyncpg takes it, and what it must be told beside that."""
+    said = libpq_url(url).query
+    words = urlencode({k: v for k, v in said.items() if k in _DSN_WORDS}, doseq=True)
+    plain = make_url(url).difference_update_query([*_DSN_WORDS, *_LIBPQ_ONLY, "ssl"])
+    dsn = {"dsn": f"postgresql://?{words}"} if words else {}
+    return plain, {"timeout": CONNECT_SECONDS, **dsn}
+
+
 def database_path(url: str) -> Path | None:
     """Return the file of a SQLite database, None for any other and for one in memory."""
     parsed = make_url(url)
@@ -76,7 +168,10 @@ def database_path(url: str) -> Path | None:
 
 def _create_engine(url: str) -> AsyncEngine:
     if make_url(url).get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True)
+        plain, connect_args = _for_asyncpg(url)
+        return create_async_engine(
+            plain, connect_args=connect_args, pool_size=10, max_overflow=20, pool_pre_ping=True
+        )
     path = database_path(url)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

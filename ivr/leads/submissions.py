@@ -18,7 +18,6 @@ from typing import Any
 import httpx
 import structlog
 from sqlalchemy import and_, or_, update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -31,7 +30,7 @@ from ivr.db.tables import (
     Tenant,
     utc_now,
 )
-from ivr.errors import Conflict, Failure, SubmitError
+from ivr.errors import Conflict, DatabaseDown, Failure, SubmitError
 from ivr.leads import ledger, review, stages
 from ivr.leads.handover import Profiles, fingerprint, handover, profile_of, target_configs
 from ivr.leads.ledger import failed, resolve, succeeded
@@ -191,7 +190,7 @@ class Submissions:
         for tries_left in reversed(range(SETTLE_TRIES)):
             try:
                 return await self._settle(claim, result)
-            except SQLAlchemyError:
+            except DatabaseDown:
                 # The answer is known only here: lost, it would become a question to a person.
                 if not tries_left:
                     raise

@@ -9,6 +9,7 @@ from typing import Any
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ivr.db.engine import storable
 from ivr.db.tables import Conversation, FieldValue, Source
 
 # What the caller gave while we listened. Among these the newest counts: people correct themselves.
@@ -38,11 +39,11 @@ async def add(
             lead_id=conversation.lead_id,
             conversation_id=conversation.id,
             name=name,
-            value=value,
-            raw=raw,
+            value=None if value is None else storable(value),
+            raw=storable(raw),
             source=source,
             problem=problem,
-            quote=quote,
+            quote=None if quote is None else storable(quote),
             turn_item_id=turn_item_id,
             details=dict(details or {}),
             created_at=now,

@@ -23,6 +23,23 @@ class EndReason(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+# The caller is still on the line and nobody speaks to them any more.
+INTERRUPTED = frozenset(
+    {
+        EndReason.MODEL_SILENT,
+        EndReason.MODEL_FAILED,
+        EndReason.MODEL_REFUSED,
+        EndReason.MODEL_UNREACHABLE,
+        EndReason.MODEL_LOST,
+        EndReason.MODEL_STUCK,
+        EndReason.SERVER_STOPPED,
+        EndReason.INTERNAL_ERROR,
+    }
+)
+# The stream broke and we could not know why; a call that is still in progress has a caller in it.
+LOST_STREAM = frozenset({EndReason.CALLER_HUNG_UP, EndReason.PHONE_STUCK})
+
+
 @dataclass(frozen=True, slots=True)
 class ToTwilio:
     frame: str

@@ -8,7 +8,9 @@ POST /twilio/voice-ivr, /twilio/voice-ivr/collect    the conversation without a 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Callable, Coroutine
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import structlog
@@ -17,17 +19,22 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ivr.db.tables import Conversation, utc_now
-from ivr.errors import BadRequest, SignatureError, Unavailable
+from ivr.errors import BadRequest, IvrError, Unavailable
 from ivr.runtime import State
 from ivr.vendors.twilio import Signatures
-from ivr.voice import media_stream, session, stream_token
+from ivr.voice import media_stream, session, stream_token, twiml
 from ivr.voice.media_stream import StreamStarted
 from ivr.voice.reception import Form, Reception
 
 SIGNATURE = "x-twilio-signature"
+REQUEST_NAME = "i-twilio-idempotency-token"  # the same when Twilio repeats a webhook
 START_SECONDS = 10.0
+ANSWER_SECONDS = 10.0  # Twilio waits 15 s for a webhook, and asks 5xx answers no second time
+MOST_TRIES = 4
+SORRY = "Sorry, we have a technical problem. Please call again in a few minutes. Goodbye."
 MOST_FORM_BYTES = 64 * 1024
 POLICY_VIOLATION = 1008
+_HOST = re.compile(r"[\w.-]+(:\d{1,5})?|\[[\da-fA-F:]+\](:\d{1,5})?")
 
 log = structlog.get_logger(__name__)
 
@@ -60,11 +67,29 @@ async def status(request: Request[State]) -> Response:
 
 
 async def _answer(
-    request: Request[State], decide: Callable[[Reception, Form], Awaitable[str]]
+    request: Request[State], decide: Callable[[Reception, Form], Coroutine[Any, Any, str]]
 ) -> Response:
     form = await _signed_form(request)
-    document = await decide(Reception(request.state, _base_url(request)), form)
+    token = request.headers.get(REQUEST_NAME, "")
+    reception = Reception(request.state, _base_url(request), token)
+    deciding = request.state["background"].start(decide(reception, form))
+    try:
+        # Not cancelled when it takes too long: what it writes down is what must not be lost.
+        document = await asyncio.wait_for(asyncio.shield(deciding), ANSWER_SECONDS)
+    except BadRequest:
+        raise
+    except Exception:  # whatever broke: there is a caller on the line, who must hear something
+        log.exception("webhook failed", call_sid=form.get("CallSid"))
+        document = _hold(request)
     return Response(document, media_type="text/xml")
+
+
+def _hold(request: Request[State]) -> str:
+    """Keep the caller waiting and ask this door again; give up after a few times."""
+    tries = int(request.query_params.get("try", "1"))  # ours, and signed
+    if tries >= MOST_TRIES:
+        return twiml.say_and_hangup(SORRY)
+    return twiml.hold(f"{_base_url(request)}{request.url.path}?try={tries + 1}")
 
 
 async def _signed_form(request: Request[State]) -> dict[str, str]:
@@ -88,7 +113,7 @@ async def stream(websocket: WebSocket[State]) -> None:
     """Carry a call's audio; refuse before `accept`, and before any model session is paid for."""
     try:
         _check_upgrade(websocket)
-    except (SignatureError, Unavailable) as exc:
+    except IvrError as exc:
         log.warning("stream refused", problem=str(exc))
         await websocket.close(POLICY_VIOLATION)
         return
@@ -106,14 +131,11 @@ async def stream(websocket: WebSocket[State]) -> None:
 async def _carry(
     state: State, conversation: Conversation, started: StreamStarted, phone: "WebSocketPhone"
 ) -> None:
-    task = asyncio.current_task()
-    assert task is not None, "an endpoint runs in a task"
-    state["live"][conversation.session_key] = task
-    try:
-        with structlog.contextvars.bound_contextvars(call_sid=conversation.session_key):
-            await session.carry(state, conversation, started.stream_sid, phone)
-    finally:
-        del state["live"][conversation.session_key]
+    with (
+        state["live"].carry(conversation.session_key),
+        structlog.contextvars.bound_contextvars(call_sid=conversation.session_key),
+    ):
+        await session.carry(state, conversation, started.stream_sid, phone)
     state["background"].start(session.make_sure_hung_up(state, conversation))
 
 
@@ -182,7 +204,10 @@ def _signatures(state: State) -> Signatures:
 def _base_url(connection: Request[State] | WebSocket[State]) -> str:
     """Return our public origin: as set, or in development as asked for."""
     configured = connection.state["settings"].public_base_url
-    return configured or f"https://{connection.headers.get('host', '')}"
+    host = connection.headers.get("host", "")
+    if configured is None and not _HOST.fullmatch(host):
+        raise BadRequest("Host: expected a name and perhaps a port")
+    return configured or f"https://{host}"
 
 
 def _raw_target(connection: Request[State] | WebSocket[State]) -> str:

@@ -5,7 +5,7 @@ webhook is one step; between steps the dialogue lies in the conversation's row. 
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,7 @@ CUT_OFF = "Sorry, we were cut off."
 # Twilio asks again within this time, or the caller is gone: its answer, the prompt, the silence.
 PATIENCE = timedelta(seconds=90)
 _STATE = "collector"
+_ANSWERED = "answered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class Reply:
 
     say: str
     ends: str | None = None
+
+
+def is_under_way(conversation: Conversation) -> bool:
+    """Return whether the caller of a conversation was handed to this dialogue."""
+    return _STATE in conversation.state
 
 
 class GatherDialogue:
@@ -52,8 +58,13 @@ class GatherDialogue:
         self._today = now.astimezone(zone).date()
         self._tools = ToolBox(db, profile, conversation, zone=zone, now=lambda: now)
 
-    async def open(self) -> Reply:
-        """Greet and ask the first question, or apologise and go on where the call was cut off."""
+    async def open(self, *, token: str = "") -> Reply:
+        """Greet and ask the first question, or apologise and go on where the call was cut off.
+
+        A request with the `token` of the one before is the same one again, and so is the reply.
+        """
+        if (before := self._given_before(token)) is not None:
+            return before
         async with self._db.read() as session:
             held = await values.current(session, self._conversation.lead_id)
             begun = bool(await conversations.transcript(session, self._conversation.id))
@@ -71,18 +82,26 @@ class GatherDialogue:
         reply = await self._perform(collector.open(greet=not begun), keyed=False)
         if begun:
             reply = Reply(f"{CUT_OFF} {reply.say}", reply.ends)
-        await self._keep(collector, heard=None, reply=reply)
+        await self._keep(collector, heard=None, reply=reply, token=token)
         return reply
 
-    async def hear(self, text: str, *, keyed: bool = False) -> Reply:
-        """Take an answer, "" when nothing was heard, and return what to say to it."""
+    async def hear(self, text: str, *, keyed: bool = False, token: str = "") -> Reply:
+        """Take an answer, "" when nothing was heard, and return what to say to it; as `open`."""
+        if (before := self._given_before(token)) is not None:
+            return before
         state = self._conversation.state.get(_STATE)
         if state is None:
-            return await self.open()
+            return await self.open(token=token)
         collector = Collector.load(self._profile, state, today=self._today)
         reply = await self._perform(collector.hear(text, keyed=keyed), keyed=keyed)
-        await self._keep(collector, heard=text or None, reply=reply)
+        await self._keep(collector, heard=text or None, reply=reply, token=token)
         return reply
+
+    def _given_before(self, token: str) -> Reply | None:
+        last = self._conversation.state.get(_ANSWERED, {})
+        if not token or last.get("token") != token:
+            return None
+        return Reply(last["say"], last["ends"])
 
     async def _perform(self, acts: list[Act], *, keyed: bool) -> Reply:
         said: list[str] = []
@@ -107,12 +126,18 @@ class GatherDialogue:
                     ends = reason
         return Reply(" ".join(said), ends)
 
-    async def _keep(self, collector: Collector, *, heard: str | None, reply: Reply) -> None:
+    async def _keep(
+        self, collector: Collector, *, heard: str | None, reply: Reply, token: str
+    ) -> None:
         """Commit the dialogue and both turns, and give the caller time for the next step."""
         async with self._db.write() as session:
             await conversations.continue_until(session, self._conversation.id, self._now + PATIENCE)
             conversation = await conversations.by_id(session, self._conversation.id)
-            conversation.state = {**conversation.state, _STATE: collector.dump()}
+            conversation.state = {
+                **conversation.state,
+                _STATE: collector.dump(),
+                _ANSWERED: {"token": token, **asdict(reply)},
+            }
             for role, text in ((Role.CALLER, heard), (Role.ASSISTANT, reply.say)):
                 if text:
                     said = Said(

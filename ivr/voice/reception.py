@@ -22,7 +22,7 @@ from ivr.leads.intake import Enquiry
 from ivr.leads.profile import Profile
 from ivr.runtime import State
 from ivr.voice import stream_token, twiml
-from ivr.voice.commands import EndReason
+from ivr.voice.commands import INTERRUPTED, LOST_STREAM, EndReason
 from ivr.voice.gather import GatherDialogue, Reply
 
 STREAM_PATH = "/twilio/voice/stream"
@@ -32,19 +32,6 @@ NOBODY_THERE = "Sorry, nobody can take your call right now. We will call you bac
 
 # Twilio: voice call resource, CallStatus values after which nothing follows
 TERMINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-# The caller is still on the line and nobody speaks to them any more.
-INTERRUPTED = frozenset(
-    {
-        EndReason.MODEL_SILENT,
-        EndReason.MODEL_FAILED,
-        EndReason.MODEL_REFUSED,
-        EndReason.MODEL_UNREACHABLE,
-        EndReason.MODEL_LOST,
-        EndReason.MODEL_STUCK,
-        EndReason.SERVER_STOPPED,
-        EndReason.INTERNAL_ERROR,
-    }
-)
 # Twilio asks `after` as soon as our socket closes, while its reason is still being committed.
 _REASON_SECONDS = 3.0
 _REASON_POLL_SECONDS = 0.05
@@ -56,17 +43,18 @@ Form = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """Answers webhooks; `base_url` is our public origin."""
+    """Answers webhooks; `base_url` is our public origin, `token` names the request, also again."""
 
     state: State
     base_url: str
+    token: str = ""
     now: Callable[[], datetime] = utc_now
 
     async def ring(self, form: Form) -> str:
         """Write the lead down and connect the call to the voice, or to the keypad road."""
         tenant, conversation = await self._begin(form)
         profile = self.state["profiles"](tenant.profile)
-        if not self._can_stream():
+        if self.state["voice"] is None or not self.state["live"].offer(conversation.session_key):
             log.warning("no voice for this call", call_sid=conversation.session_key)
             return await self._open_gather(tenant, profile, conversation)
         host = urlsplit(self.base_url).netloc
@@ -80,10 +68,13 @@ class Reception:
         """Decide what follows a stream, or a transfer: hang-up, a person, or the keypad road."""
         if "DialCallStatus" in form:
             return _after_transfer(form["DialCallStatus"])
-        tenant, conversation = await self._known(form)
-        reason = await self._reason(conversation)
+        tenant, conversation = await self._begin(form)
+        if form.get("CallStatus") in TERMINAL:
+            await self._finish_now(conversation)
+            return twiml.hangup()
         profile = self.state["profiles"](tenant.profile)
-        if reason is None or reason in INTERRUPTED:
+        reason = await self._reason(conversation) or await self._stream_lost(conversation)
+        if reason in INTERRUPTED or _is_stranded(form, reason):
             return await self._open_gather(tenant, profile, conversation)
         await self._finish_now(conversation)
         if reason == EndReason.TRANSFER and profile.transfer_number:
@@ -111,14 +102,13 @@ class Reception:
         """Take one answer, spoken or keyed, and ask the next question."""
         tenant, conversation = await self._begin(form)
         profile = self.state["profiles"](tenant.profile)
+        if self._is_too_long(conversation):
+            return await self._say(profile, conversation, Reply(profile.closing, EndReason.LENGTH))
         dialogue = self._dialogue(tenant, profile, conversation)
         digits = form.get("Digits", "")
-        reply = await dialogue.hear(digits or form.get("SpeechResult", ""), keyed=bool(digits))
+        answer = digits or form.get("SpeechResult", "")
+        reply = await dialogue.hear(answer, keyed=bool(digits), token=self.token)
         return await self._say(profile, conversation, reply)
-
-    def _can_stream(self) -> bool:
-        limit = self.state["settings"].max_concurrent_calls
-        return self.state["voice"] is not None and len(self.state["live"]) < limit
 
     async def _begin(self, form: Form) -> tuple[Tenant, Conversation]:
         """Return the tenant and the conversation of a call, written down now if they were not."""
@@ -139,26 +129,30 @@ class Reception:
         profile = self.state["profiles"](tenant.profile)
         return tenant, await intake.begin(self.state["db"], tenant, profile, enquiry)
 
-    async def _known(self, form: Form) -> tuple[Tenant, Conversation]:
-        async with self.state["db"].read() as session:
-            tenant = await tenants.by_called_number(session, form.get("To"))
-            store = ConversationStore(session, tenant.id)
-            return tenant, await store.get(Channel.VOICE, _required(form, "CallSid"))
-
     async def _reason(self, conversation: Conversation) -> str | None:
         """Return why the stream ended; None when nobody is left to tell, as after a crash."""
         deadline = asyncio.get_running_loop().time() + _REASON_SECONDS
         while True:
             async with self.state["db"].read() as session:
                 row = await conversations.by_id(session, conversation.id)
-            if row.end_reason is not None or asyncio.get_running_loop().time() >= deadline:
+            is_late = asyncio.get_running_loop().time() >= deadline
+            is_ours = conversation.session_key in self.state["live"]
+            if row.end_reason is not None or not row.streaming or (is_late and not is_ours):
                 return row.end_reason
             await asyncio.sleep(_REASON_POLL_SECONDS)
+
+    async def _stream_lost(self, conversation: Conversation) -> str:
+        log.warning("stream lost with its process", call_sid=conversation.session_key)
+        async with self.state["db"].write() as session:
+            await conversations.stream_lost(
+                session, conversation.id, reason=EndReason.SERVER_STOPPED
+            )
+        return EndReason.SERVER_STOPPED
 
     async def _open_gather(
         self, tenant: Tenant, profile: Profile, conversation: Conversation
     ) -> str:
-        reply = await self._dialogue(tenant, profile, conversation).open()
+        reply = await self._dialogue(tenant, profile, conversation).open(token=self.token)
         return await self._say(profile, conversation, reply)
 
     def _dialogue(
@@ -172,7 +166,7 @@ class Reception:
             return twiml.gather(
                 reply.say, f"{self.base_url}{COLLECT_PATH}", language=profile.language
             )
-        await self._finish_now(conversation)
+        await self._finish_now(conversation, reason=reply.ends)
         if reply.ends == EndReason.TRANSFER and profile.transfer_number:
             return twiml.dial(
                 profile.transfer_number,
@@ -181,13 +175,22 @@ class Reception:
             )
         return twiml.say_and_hangup(reply.say, language=profile.language)
 
-    async def _finish_now(self, conversation: Conversation) -> None:
+    async def _finish_now(self, conversation: Conversation, *, reason: str | None = None) -> None:
         async with self.state["db"].write() as session:
-            await conversations.call_over(session, conversation.id, now=self.now())
+            await conversations.call_over(session, conversation.id, reason=reason, now=self.now())
+
+    def _is_too_long(self, conversation: Conversation) -> bool:
+        seconds = (self.now() - conversation.started_at).total_seconds()
+        return seconds > self.state["settings"].max_call_seconds
 
     @property
     def _grace(self) -> timedelta:
         return timedelta(seconds=self.state["settings"].episode_grace_seconds)
+
+
+def _is_stranded(form: Form, reason: str) -> bool:
+    """Whether only the stream was lost, and the caller is still on the line."""
+    return reason in LOST_STREAM and form.get("CallStatus") == "in-progress"
 
 
 def _after_transfer(status: str) -> str:

@@ -29,7 +29,7 @@ from ivr.leads.handover import profile_of
 from ivr.leads.profile import Profile
 from ivr.runtime import State, VoiceModel
 from ivr.settings import Settings
-from ivr.voice import realtime
+from ivr.voice import gather, realtime
 from ivr.voice.bridge import Bridge, Outcome, Phone, connect_model
 from ivr.voice.call import Call
 from ivr.voice.commands import EndReason, RecordTurn
@@ -121,7 +121,8 @@ async def make_sure_hung_up(state: State, conversation: Conversation) -> None:
     await asyncio.sleep(_REST_NET_SECONDS)
     async with state["db"].read() as session:
         row = await conversations.by_id(session, conversation.id)
-    if row.ended_at is not None or state["twilio"] is None or row.streaming:
+    is_cared_for = row.ended_at is not None or row.streaming or gather.is_under_way(row)
+    if state["twilio"] is None or is_cared_for:
         return
     try:
         await state["twilio"].hang_up(conversation.session_key)

@@ -47,6 +47,15 @@ def say_and_hangup(text: str, *, language: str = "en-US") -> str:
     return str(response)
 
 
+def hold(url: str) -> str:
+    """Ask the caller to wait for a moment, and then `url` what to do."""
+    response = VoiceResponse()
+    response.say("One moment, please.")
+    response.pause(length=2)
+    response.redirect(url, method="POST")
+    return str(response)
+
+
 def hangup() -> str:
     """End the call."""
     response = VoiceResponse()
@@ -76,11 +85,4 @@ def dial(
     )
     call.number(number)
     response.append(call)
-    return str(response)
-
-
-def redirect(url: str) -> str:
-    """Have Twilio ask `url` what to do."""
-    response = VoiceResponse()
-    response.redirect(url, method="POST")
     return str(response)

@@ -1,10 +1,20 @@
-"""The caller hangs up, at every moment and in every way that Twilio can tell of it or not (S3.40)."""
+"""The caller hangs up, at every moment, however Twilio tells of it or not (S3.40)."""
 
 from dataclasses import replace
 
 import pytest
 
-from tests.calls.world import PUBLIC, Books, World, brisk, read_books, talk_through, words, world
+from tests.calls.world import (
+    GRACE,
+    PUBLIC,
+    Books,
+    World,
+    brisk,
+    read_books,
+    talk_through,
+    words,
+    world,
+)
 from tools.emulators.twilio import Call
 from tools.ledger import Page
 from tools.scenarios import Scenario
@@ -80,7 +90,7 @@ async def test_a_hang_up_after_any_question_leaves_the_lead_so_far(
 async def test_however_the_hang_up_is_told_the_call_is_finished_once(
     database_url: str, way: str
 ) -> None:
-    async with world(database_url, scenario=SCENARIO) as w:
+    async with world(database_url, scenario=SCENARIO, episode_grace_seconds=GRACE) as w:
         call = await w.ring()
         await talk_through(call, SCENARIO, turns=2)
         await call.quiet()
@@ -176,9 +186,7 @@ async def test_a_late_status_reopens_nothing(sqlite_url: str) -> None:
         await hang_up(w, call, "normally")
         before = await w.finished(call)
         fields = call.status_callbacks[0].fields
-        answer = await w.twilio.account.webhooks.send(
-            f"{PUBLIC}/twilio/voice/status", fields
-        )
+        answer = await w.twilio.account.webhooks.send(f"{PUBLIC}/twilio/voice/status", fields)
         assert answer.status == 204
         after = await w.page(call)
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,14 +32,17 @@ from tools.emulators.serving import serve
 from tools.emulators.twilio import TwilioEmulator
 from tools.emulators.twilio.call import Call
 from tools.ledger import Ledger, Page
-from tools.scenarios import Scenario, load
+from tools.scenarios import Expect, Scenario, load
 
 SPEED = 20.0
+# Speech comes much faster than it is played, or a busy machine would tear holes into it.
+PACE = 50.0
 SID = "AC" + "0123456789abcdef" * 2
 TOKEN = "a-twilio-auth-token"
 PUBLIC = "https://ivr.example.test"
 NPA_USER, NPA_PASSWORD = "buyer", "secret"
 WORD_MS = 400
+GRACE = 3.0  # seconds, where nothing but time tells that a call is over
 FINISH_SECONDS = 20
 
 
@@ -101,6 +104,11 @@ class World:
     db: Database
     url: str
     scenario: Scenario
+    server: AsyncExitStack
+
+    async def stop(self) -> None:
+        """Stop the server under test; the emulators stay."""
+        await self.server.aclose()
 
     async def ring(self, from_: str | None = None) -> Call:
         """Call the business."""
@@ -124,9 +132,11 @@ class World:
     async def until_page(self, call: Call, is_true: Callable[[Page], bool]) -> Page:
         """Wait until the database knows what `is_true` looks for."""
         async with asyncio.timeout(FINISH_SECONDS):
-            while not is_true(page := await self.page(call)):
+            while True:
+                page = await self.page(call)
+                if is_true(page):
+                    return page
                 await asyncio.sleep(0.02)
-        return page
 
     async def books(self) -> Books:
         """Return every row there is now."""
@@ -139,7 +149,9 @@ async def world(
     *,
     scenario: str | Scenario = "john_doe",
     speed: float = SPEED,
+    pace: float = PACE,
     allow_violations: bool = False,
+    door: str = "/twilio/voice-realtime-proxied",
     **changes: Any,
 ) -> AsyncIterator[World]:
     """Open it all; on the way out the emulators say whether anybody broke a protocol."""
@@ -148,23 +160,23 @@ async def world(
     url = f"http://127.0.0.1:{port}"
     async with (
         NpaEmulator(username=NPA_USER, password=NPA_PASSWORD) as npa,
-        OpenAIEmulator(told, speed=speed, allow_violations=allow_violations) as openai,
+        OpenAIEmulator(told, speed=speed, pace=pace, allow_violations=allow_violations) as openai,
         TwilioEmulator(
             SID,
             TOKEN,
-            webhook=f"{url}/twilio/voice-realtime-proxied",
+            webhook=f"{url}{door}",
             public_base_url=PUBLIC,
             status_callback=f"{url}/twilio/voice/status",
             speed=speed,
         ) as twilio,
     ):
         settings = settings_for(database_url, openai, twilio, npa, **changes)
-        async with serve(create_app(settings), port=port, ws_max_size=64 * 1024):
+        async with AsyncExitStack() as resources, AsyncExitStack() as server:
+            app = create_app(settings)
+            await server.enter_async_context(serve(app, port=port, ws_max_size=64 * 1024))
             db = Database(settings.database_url)
-            try:
-                yield World(settings, openai, twilio, npa, db, url, told)
-            finally:
-                await db.close()
+            resources.push_async_callback(db.close)
+            yield World(settings, openai, twilio, npa, db, url, told, server)
 
 
 def settings_for(
@@ -177,6 +189,7 @@ def settings_for(
     """Return settings that point at the emulators and at nothing of this machine."""
     given = {
         "database_url": database_url,
+        "secret_key": "a-secret-key-of-more-than-32-characters",
         "openai_api_key": openai.api_key,
         "openai_base_url": openai.base_url,
         "twilio_sid": SID,
@@ -186,7 +199,6 @@ def settings_for(
         "npa_api_base_url": npa.base_url,
         "npa_api_username": NPA_USER,
         "npa_api_password": NPA_PASSWORD,
-        "episode_grace_seconds": 1.0,
     }
     return Settings(_env_file=None, **{**given, **changes})
 
@@ -202,12 +214,39 @@ def _last_sentence(text: str) -> str:
     return re.split(r"(?<=[.!?]) +", text)[-1]
 
 
+def short(**changes: Any) -> Scenario:
+    """Return a conversation of three turns: name, ZIP code, goodbye."""
+    told = brisk()
+    bye = replace(
+        told.turns[2], assistant="Goodbye!", caller="", then_calls=told.turns[-1].then_calls
+    )
+    lead = {"full_name": "John Doe", "zip_code": "30093"}
+    turns = (*told.turns[:2], bye)
+    return replace(told, **{"turns": turns, "expect": Expect(lead), "extraction": lead, **changes})
+
+
 async def talk_through(call: Call, scenario: Scenario, *, turns: int | None = None) -> None:
     """Answer the assistant's first `turns` turns (all of them) with words made of noise."""
     for turn in scenario.turns[:turns]:
         if turn.caller:
             await call.quiet()
             await call.play(words(turn.caller))
+
+
+async def converse(call: Call, steps: Sequence[tuple[str, str]]) -> None:
+    """Answer each question asked by <Gather>, which must contain the step's first text.
+
+    An answer of digits alone, such as "30093#", is keyed in.
+    """
+    for question, answer in steps:
+        asked = (await call.gathering()).children[0].text
+        assert question in asked, f"expected {question!r}, heard {asked!r}"
+        if answer.rstrip("#").isdecimal() and answer.endswith("#"):
+            await call.answer(digits=answer)
+        elif answer:
+            await call.answer(speech=answer)
+        else:
+            await call.answer(nothing=True)
 
 
 def words(text: str) -> bytes:

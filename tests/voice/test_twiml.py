@@ -37,8 +37,9 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
             'timeout="10"><Number>+18005551212</Number></Dial></Response>',
         ),
         (
-            twiml.redirect("https://h/voice"),
-            '<Response><Redirect method="POST">https://h/voice</Redirect></Response>',
+            twiml.hold("https://h/voice?try=2"),
+            '<Response><Say>One moment, please.</Say><Pause length="2" />'
+            '<Redirect method="POST">https://h/voice?try=2</Redirect></Response>',
         ),
     ],
 )

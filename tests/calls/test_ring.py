@@ -1,0 +1,154 @@
+"""A call rings: it is answered at once, and its lead exists before anything is answered."""
+
+import asyncio
+import time
+from statistics import median
+
+import pytest
+
+from ivr.db import Database
+from ivr.db.tables import Lifecycle
+from ivr.voice import endpoints, session
+from tests.calls.world import GRACE, PUBLIC, converse, free_port, world
+from tests.leads.cast import until
+
+PROMISE_S = 0.5
+
+
+async def test_the_lead_exists_when_the_ring_is_answered(database_url: str) -> None:
+    async with world(database_url) as w:
+        w.openai.faults.silent = True
+        call = await w.ring()
+        books = await w.books()
+        await call.hang_up()
+        await w.finished(call)
+    (conversation,), (lead,) = books.conversations, books.leads
+    assert conversation.session_key == call.sid and conversation.lead_id == lead.id
+    assert (lead.lifecycle, lead.stage) == (Lifecycle.NEW, "NEW")
+    assert [(v.name, v.value, v.source) for v in books.values] == [
+        ("phone", w.scenario.caller, "caller_id")
+    ]
+    assert [event.provider_id for event in books.events] == [call.sid]
+
+
+async def test_a_ring_is_answered_at_once_while_the_model_is_out_of_reach(
+    sqlite_url: str,
+) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}/v1"
+    async with world(sqlite_url, openai_base_url=nowhere) as w:
+        took = []
+        for number in range(5):
+            began = time.perf_counter()
+            call = await w.ring(f"+1770555012{number}")
+            took.append(time.perf_counter() - began)
+            assert call.webhooks[0].status == 200 and b"<Stream" in call.webhooks[0].body
+            await call.hang_up()
+    assert median(took) < PROMISE_S
+
+
+async def test_health_tells_what_answers_and_how_many_calls_there_are(sqlite_url: str) -> None:
+    async with world(sqlite_url) as w:
+        call = await w.ring()
+        await call.quiet()
+        health = await w.twilio.account.webhooks.send(f"{PUBLIC}/health", {}, method="GET")
+        await call.hang_up()
+        await w.finished(call)
+    assert health.status == 200
+    assert b'"voice":"gpt-realtime-2.1"' in health.body and b'"live_calls":1' in health.body
+
+
+async def test_a_stream_that_never_opened_is_followed_by_gather(
+    sqlite_url: str,
+) -> None:
+    """A stream that was refused leaves a caller, too."""
+    async with world(sqlite_url) as w:
+        w.twilio.faults.missing_signature = "stream"  # no stream ever opens
+        call = await w.ring()
+        await converse(call, [("first and last name", "John Doe")])
+        await call.gathering()
+        await call.hang_up()
+        page = await w.finished(call)
+    assert page.succeeded is not None and page.succeeded.lead_data["full_name"] == "John Doe"
+
+
+async def test_a_call_of_which_twilio_says_no_more_is_ended_over_rest(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_REST_NET_SECONDS", 0.1)
+    async with world(sqlite_url, episode_grace_seconds=GRACE) as w:
+        call = await w.ring()
+        await call.quiet()
+        await call.hang_up(network_only=True)
+        await w.finished(call)
+    (request,) = w.twilio.rest_requests
+    assert request.path.endswith(f"{call.sid}.json") and request.get("Status") == "completed"
+
+
+@pytest.mark.parametrize("status", ["queued", "ringing", "in-progress", "", "nonsense"])
+async def test_a_status_that_ends_nothing_changes_nothing(sqlite_url: str, status: str) -> None:
+    async with world(sqlite_url) as w:
+        call = await w.ring()
+        await call.quiet()
+        fields = {**call.webhooks[0].fields, "CallStatus": status}
+        answer = await w.twilio.account.webhooks.send(f"{PUBLIC}/twilio/voice/status", fields)
+        page = await w.page(call)
+        await call.hang_up()
+        await w.finished(call)
+    assert answer.status == 204
+    assert page.conversation is not None and page.conversation.ended_at is None
+
+
+async def test_a_caller_handed_to_gather_is_not_hung_up_on_by_the_net(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_REST_NET_SECONDS", 0.1)
+    async with world(sqlite_url) as w:
+        w.openai.faults.refuse_upgrade = 500
+        call = await w.ring()
+        await call.gathering()
+        await until(lambda: not any("make_sure" in repr(task) for task in asyncio.all_tasks()))
+        await converse(call, [("first and last name", "John Doe")])
+        await call.gathering()
+        await call.hang_up()
+        await w.finished(call)
+    assert w.twilio.rest_requests == []
+
+
+async def test_a_database_that_is_locked_for_a_while_only_makes_the_caller_wait(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "ANSWER_SECONDS", 0.2)
+    async with world(sqlite_url) as w:
+        locked = Database(sqlite_url)
+        async with locked.write():
+            call = await w.ring()
+            assert await call.said("One moment, please.")
+        await locked.close()
+        await call.quiet()
+        await call.hang_up()
+        page = await w.finished(call)
+    assert page.conversation is not None and page.conversation.session_key == call.sid
+
+
+async def test_a_burst_of_calls_is_offered_no_more_streams_than_there_are_places(
+    sqlite_url: str,
+) -> None:
+    async with world(sqlite_url, max_concurrent_calls=2) as w:
+        calls = await asyncio.gather(*(w.ring(f"+1770555012{n}") for n in range(6)))
+        offered = [b"<Stream" in call.webhooks[0].body for call in calls]
+        for call in calls:
+            await call.hang_up()
+            await w.finished(call)
+    assert sum(offered) == 2
+
+
+async def test_an_after_of_a_call_that_is_over_ends_it(sqlite_url: str) -> None:
+    async with world(sqlite_url) as w:
+        w.openai.faults.silent = True
+        call = await w.ring()
+        await call.hang_up()
+        fields = {**call.webhooks[0].fields, "CallStatus": "completed"}
+        answer = await w.twilio.account.webhooks.send(f"{PUBLIC}/twilio/voice/after", fields)
+        page = await w.finished(call)
+    assert b"<Hangup" in answer.body
+    assert page.conversation is not None and page.conversation.episode == 1
