@@ -176,12 +176,22 @@ def secret_key(settings: Settings) -> bytes:
         return settings.secret_key.get_secret_value().encode()
     assert settings.environment is not Environment.PRODUCTION, "production requires SECRET_KEY"
     path = (database_path(settings.database_url) or Path(SECRET_FILE)).with_name(SECRET_FILE)
-    with suppress(FileExistsError), open(path, "x", opener=_private, encoding="ascii") as file:
-        file.write(secrets.token_hex(32))
+    if not path.exists():
+        _make_secret(path)
     key = path.read_bytes()
     if len(key) < 32:
         raise SettingsError(f"SECRET_KEY: {path} is damaged; delete it, or set SECRET_KEY")
     return key
+
+
+def _make_secret(path: Path) -> None:
+    """Make the file whole or not at all; whoever is second keeps the first one's."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with open(draft, "x", opener=_private, encoding="ascii") as file:
+        file.write(secrets.token_hex(32))
+    with suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
 
 
 def _private(path: str, flags: int) -> int:
