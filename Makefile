@@ -22,7 +22,7 @@ demo: $(VENV)/.run  ## phone the real server with a synthetic caller and watch a
 run: $(VENV)/.run  ## start the server with the settings of the environment and .env
 	@$(BIN)/ivr serve
 
-test: $(VENV)/.dev  ## run the tests; REQUIRE_SERVICES=1 fails when PostgreSQL or RabbitMQ is missing
+test: $(VENV)/.dev  ## run the tests; REQUIRE_SERVICES=1 fails when PostgreSQL is missing
 	@$(BIN)/python -m pytest -n 2 $(PYTEST)
 
 lint: $(VENV)/.dev  ## check style, formatting and import directions

@@ -13,16 +13,16 @@ from typing import Any
 
 import structlog
 from sqlalchemy import case, func, update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db import Database
+from ivr.db.engine import RETRY_SECONDS, storable
 from ivr.db.tables import Conversation, ConversationStatus, Role, Turn
-from ivr.errors import NotFound
+from ivr.errors import DatabaseDown, NotFound
 
 WRITE_BEHIND_SECONDS = 0.1
-_FLUSH_TRIES = 5
+LAST_TRIES_SECONDS = 30.0
 
 log = structlog.get_logger(__name__)
 
@@ -128,13 +128,13 @@ async def write_turn(session: AsyncSession, conversation: Conversation, said: Sa
             item_id=said.item_id,
             position=said.position,
             role=said.role,
-            text=said.text,
+            text=storable(said.text),
             said_at=said.said_at,
         )
         session.add(turn)
     turn.position, turn.text, turn.cut, turn.heard_ms = (
         said.position,
-        said.text,
+        storable(said.text),
         said.cut,
         said.heard_ms,
     )
@@ -224,7 +224,7 @@ class TurnWriter:
         self._conversation = conversation
         self._waiting: dict[str, Said] = {}
         self._wake = asyncio.Event()
-        self._closing = False
+        self._give_up_at: float | None = None  # set when closing; the loop's clock
         self._task = asyncio.create_task(self._run(), name=f"turns:{conversation.id}")
 
     def put(self, said: Said) -> None:
@@ -233,32 +233,62 @@ class TurnWriter:
         self._wake.set()
 
     async def close(self) -> None:
-        """Write what still waits and end."""
-        self._closing = True
+        """Write what still waits and end; 30 s after this a database that is down has its way."""
+        self._give_up_at = asyncio.get_running_loop().time() + LAST_TRIES_SECONDS
         self._wake.set()
         await self._task
 
     async def _run(self) -> None:
-        tries_left = _FLUSH_TRIES
-        while self._waiting or not self._closing:
+        while self._waiting or self._give_up_at is None:
             await self._wake.wait()
+            self._wake.clear()
             try:
-                await self._flush()
-                tries_left = _FLUSH_TRIES
-            except SQLAlchemyError:
-                log.exception("turns not written", conversation_id=str(self._conversation.id))
-                tries_left -= self._closing
-                if not tries_left:
+                if self._waiting:
+                    await self._flush()
+            except DatabaseDown as exc:
+                if self._is_too_late:
+                    log.error("turns lost", **self._fields, turns=len(self._waiting))
                     return
-            await asyncio.sleep(0 if self._closing else WRITE_BEHIND_SECONDS)
+                log.warning("turns not written yet", **self._fields, problem=str(exc))
+                self._wake.set()
+                await asyncio.sleep(RETRY_SECONDS)
+            if self._give_up_at is None:
+                await asyncio.sleep(WRITE_BEHIND_SECONDS)
 
     async def _flush(self) -> None:
-        batch = dict(self._waiting)
+        try:
+            await self._write(*self._waiting.values())
+        except DatabaseDown:
+            raise
+        except Exception:  # one that cannot be written must not keep back all the others
+            for said in list(self._waiting.values()):
+                await self._write_or_drop(said)
+
+    async def _write_or_drop(self, said: Said) -> None:
+        try:
+            await self._write(said)
+        except DatabaseDown:
+            raise
+        except Exception as exc:
+            log.error("turn dropped", **self._fields, problem=type(exc).__name__)
+            self._forget(said)
+
+    async def _write(self, *batch: Said) -> None:
         async with self._db.write() as session:
-            for said in batch.values():
+            for said in batch:
                 await write_turn(session, self._conversation, said)
-        for item_id, said in batch.items():
-            if self._waiting.get(item_id) is said:
-                del self._waiting[item_id]
-        if not self._waiting and not self._closing:
-            self._wake.clear()
+        for said in batch:
+            self._forget(said)
+
+    def _forget(self, said: Said) -> None:
+        if self._waiting.get(said.item_id) is said:
+            del self._waiting[said.item_id]
+
+    @property
+    def _is_too_late(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        return self._give_up_at is not None and now >= self._give_up_at
+
+    @property
+    def _fields(self) -> dict[str, str]:
+        return {"conversation_id": str(self._conversation.id)}

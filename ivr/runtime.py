@@ -144,7 +144,10 @@ async def open_state(settings: Settings, *, voice: VoiceModel | None) -> AsyncIt
             await db.upgrade()
         await tenants.ensure_default(db, settings, now=utc_now())
         await asyncio.to_thread(fields.warm)
-        async with httpx.AsyncClient() as http, Road.open(settings, db, http, profiles) as road:
+        async with (
+            httpx.AsyncClient() as http,
+            Road.open(settings, db, http, profiles, is_live=live.__contains__) as road,
+        ):
             # All that was imported and warmed stays: looking through it for garbage would silence
             # every call for half a second, every few minutes.
             gc.freeze()

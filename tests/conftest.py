@@ -23,10 +23,15 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     """The address of a database with all tables and no rows."""
     if request.param == "sqlite":
         yield request.getfixturevalue("sqlite_url")
-        return
-    name = request.getfixturevalue("postgres_database")
-    yield _postgres_url(name)
-    _on_postgres(_EMPTY, database=name)
+    else:
+        yield request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+def postgres_url(postgres_database: str) -> Iterator[str]:
+    """The address of a PostgreSQL database with all tables and no rows."""
+    yield _postgres_url(postgres_database)
+    _on_postgres(_EMPTY, database=postgres_database)
 
 
 @pytest.fixture

@@ -1,16 +1,26 @@
 """Turns are written behind, never lost, and in order."""
 
+import asyncio
 from datetime import timedelta
+
+import pytest
+import structlog
 
 from ivr import conversations
 from ivr.conversations import Said, TurnWriter
 from ivr.db import Database
 from ivr.db.tables import Conversation, ConversationStatus, Role
+from tests.db.wire import wire_to
 from tests.leads.cast import NOW, call, until
 
 
 def said(item_id: str, position: int, text: str, *, cut: bool = False) -> Said:
     return Said(item_id, position, Role.ASSISTANT, text, NOW, cut=cut)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversations, "RETRY_SECONDS", 0.01)
 
 
 async def _texts(db: Database, conversation: Conversation) -> list[str]:
@@ -51,25 +61,76 @@ async def test_a_turn_that_was_cut_replaces_the_whole_one(db: Database) -> None:
     assert (turn.text, turn.cut) == ("all of", True)
 
 
-async def test_a_database_that_is_away_for_a_while_loses_no_turn(
-    db: Database, monkeypatch: object
+@pytest.mark.usefixtures("impatient")
+async def test_a_database_that_is_away_for_a_while_loses_no_turn(postgres_url: str) -> None:
+    with wire_to(postgres_url) as (wire, url):
+        db = Database(url)
+        conversation = await call(db)
+        writer = TurnWriter(db, conversation)
+        with structlog.testing.capture_logs() as logs:
+            wire.cut()
+            writer.put(said("a", 0, "kept"))
+            await until(lambda: "turns not written yet" in str(logs))
+        wire.mend()
+
+        async def written() -> bool:
+            return await _texts(db, conversation) == ["kept"]
+
+        await until(written)
+        await writer.close()
+        await db.close()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_the_last_words_wait_for_a_database_that_is_away(postgres_url: str) -> None:
+    with wire_to(postgres_url) as (wire, url):
+        db = Database(url)
+        conversation = await call(db)
+        writer = TurnWriter(db, conversation)
+        wire.cut()
+        writer.put(said("a", 0, "kept"))
+        with structlog.testing.capture_logs() as logs:
+            closing = asyncio.create_task(writer.close())
+            await until(lambda: str(logs).count("turns not written yet") > 2)
+        wire.mend()
+        await closing
+        assert await _texts(db, conversation) == ["kept"]
+        await db.close()
+
+
+async def test_a_database_that_stays_away_does_not_keep_the_writer(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(conversations, "LAST_TRIES_SECONDS", 0.0)
+    with wire_to(postgres_url) as (wire, url):
+        db = Database(url)
+        writer = TurnWriter(db, await call(db))
+        wire.cut()
+        writer.put(said("a", 0, "lost"))
+        with structlog.testing.capture_logs() as logs:
+            await writer.close()
+        await db.close()
+    assert logs[-1]["event"] == "turns lost"
+    assert logs[-1]["turns"] == 1
+
+
+async def test_a_nul_is_left_out_of_what_was_said(db: Database) -> None:
     conversation = await call(db)
-    failures = iter([True, True, False])
-    real = db.write
-
-    def write() -> object:
-        if next(failures, False):
-            from sqlalchemy.exc import OperationalError
-
-            raise OperationalError("INSERT", {}, Exception("database is locked"))
-        return real()
-
-    db.write = write  # type: ignore[method-assign, assignment]  # the fault is the database's
     writer = TurnWriter(db, conversation)
-    writer.put(said("a", 0, "kept"))
+    writer.put(said("a", 0, "he\0llo"))
     await writer.close()
-    assert await _texts(db, conversation) == ["kept"]
+    assert await _texts(db, conversation) == ["hello"]
+
+
+async def test_a_turn_that_cannot_be_written_keeps_back_no_other(db: Database) -> None:
+    conversation = await call(db)
+    writer = TurnWriter(db, conversation)
+    for number, text in enumerate(["first", "half a letter: \ud800", "last"]):
+        writer.put(said(f"item_{number}", number, text))
+    with structlog.testing.capture_logs() as logs:
+        await writer.close()
+    assert await _texts(db, conversation) == ["first", "last"]
+    assert [line["event"] for line in logs] == ["turn dropped"]
 
 
 async def _row(db: Database, conversation: Conversation) -> Conversation:

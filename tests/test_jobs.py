@@ -132,6 +132,10 @@ async def test_the_jobs_of_a_sqlite_database_have_a_file_of_their_own_with_a_log
         ("sqlite+aiosqlite:///./nps_ivr.db", "sqlite:///nps_ivr.jobs.db"),
         ("sqlite+aiosqlite:////srv/ivr.sqlite", "sqlite:////srv/ivr.jobs.sqlite"),
         ("postgresql+asyncpg://u:p@h:1/n", "postgresql://u:p@h:1/n"),
+        ("postgresql+asyncpg://h/n?ssl=require", "postgresql://h/n?sslmode=require"),
+        ("postgresql+asyncpg://h/n?ssl=true", "postgresql://h/n?sslmode=require"),
+        ("postgresql+asyncpg://h/n?sslmode=verify-full", "postgresql://h/n?sslmode=verify-full"),
+        ("postgresql+asyncpg://h/n?prepared_statement_cache_size=0", "postgresql://h/n"),
     ],
 )
 def test_the_jobs_lie_beside_the_database(database_url: str, system: str) -> None:

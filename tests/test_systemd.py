@@ -19,7 +19,7 @@ needs_systemd = pytest.mark.skipif(
 def unit(name: str) -> configparser.ConfigParser:
     """Return a unit; of settings that stand several times only the last remains."""
     parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # configparser's way
     parser.read(UNITS / name)
     return parser
 

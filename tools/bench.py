@@ -12,9 +12,7 @@ import json
 import os
 import re
 import secrets
-import socket
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -31,6 +29,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from tools.activation import SERVE
+from tools.emulators.serving import listen
 from tools.emulators.twilio.signing import sign
 
 FRAME_S = 0.02
@@ -250,11 +250,8 @@ async def _model(figures: Figures) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _server(folder: Path, model_url: str) -> AsyncIterator[tuple[str, psutil.Process]]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     environment = {
         "PATH": os.environ["PATH"],
-        "PORT": str(port),
         "PUBLIC_BASE_URL": ORIGIN,
         "OPENAI_API_KEY": "bench",
         "OPENAI_BASE_URL": model_url,
@@ -263,13 +260,13 @@ async def _server(folder: Path, model_url: str) -> AsyncIterator[tuple[str, psut
         "MAX_CONCURRENT_CALLS": "10000",
         "EXTRACTION_RUNS": "1",
     }
-    with (folder / "server.log").open("wb") as log:
-        command = [sys.executable, "-m", "ivr", "serve"]
+    with (folder / "server.log").open("wb") as log, listen() as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         process = await asyncio.create_subprocess_exec(
-            *command, cwd=folder, env=environment, stdout=log, stderr=log
+            *SERVE, cwd=folder, env=environment, stdin=listener.fileno(), stdout=log, stderr=log
         )
     try:
-        yield f"http://127.0.0.1:{port}", psutil.Process(process.pid)
+        yield url, psutil.Process(process.pid)
     finally:
         process.terminate()
         await process.wait()

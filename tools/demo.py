@@ -8,9 +8,7 @@ import asyncio
 import os
 import secrets
 import shutil
-import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,13 +22,15 @@ from ivr.db.tables import Turn
 from ivr.errors import SettingsError, Unavailable
 from ivr.leads.profile import load_profile
 from ivr.settings import Settings
+from tools.activation import SERVE
+from tools.call_page import CallPages, Page
 from tools.caller import talk
 from tools.demo_audio import Script, load_script
 from tools.demo_screen import Screen
 from tools.emulators.npa import NpaEmulator
+from tools.emulators.serving import listen
 from tools.emulators.twilio import TwilioEmulator
 from tools.emulators.twilio.call import Call
-from tools.ledger import Ledger, Page
 
 FOLDER = Path(".demo")
 PUBLIC_BASE_URL = "https://ivr.example.test"
@@ -93,25 +93,25 @@ async def call(console: Console, settings: Settings, *, url: str, script_name: s
 async def _call(twilio: TwilioEmulator, script: Script, screen: Screen, database_url: str) -> Page:
     """Phone the server, show the call while it runs, and wait until its lead is finished."""
     db = Database(database_url)
-    ledger = Ledger(db)
+    pages = CallPages(db)
     try:
         call = await twilio.call(from_=script.caller, to=script.called)
         screen.ringing(script)
 
         async def turns() -> list[Turn]:
-            return list((await ledger.page(call.sid)).turns)
+            return list((await pages.page(call.sid)).turns)
 
         async with asyncio.timeout(_CALL_SECONDS), asyncio.TaskGroup() as tasks:
             tasks.create_task(talk(call, script.answers, turns))
-            return await _watch(ledger, call, screen)
+            return await _watch(pages, call, screen)
     finally:
         await db.close()
 
 
-async def _watch(ledger: Ledger, call: Call, screen: Screen) -> Page:
+async def _watch(pages: CallPages, call: Call, screen: Screen) -> Page:
     """Show what the server writes down until the lead has its row."""
     while True:
-        page = await ledger.page(call.sid)
+        page = await pages.page(call.sid)
         screen.update(page)
         if call.over and (page.succeeded or page.failed):
             return page
@@ -137,16 +137,16 @@ def _twilio(keys: Keys, url: str) -> TwilioEmulator:
 @asynccontextmanager
 async def _server(folder: Path, keys: Keys, npa_url: str) -> AsyncIterator[str]:
     """Run `ivr serve` in a folder of its own, where no `.env` lies, and yield its address."""
-    port = _free_port()
-    with (folder / "server.log").open("wb") as log:
+    with (folder / "server.log").open("wb") as log, listen() as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         process = subprocess.Popen(  # noqa: ASYNC220  # it must outlive a cancelled loop: see finally
-            [sys.executable, "-m", "ivr", "serve"],
+            SERVE,
             cwd=folder,
-            env=_environment(port, keys, npa_url),
+            env=_environment(keys, npa_url),
+            stdin=listener.fileno(),
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    url = f"http://127.0.0.1:{port}"
     try:
         await _ready(url, process, folder / "server.log")
         yield url
@@ -155,12 +155,11 @@ async def _server(folder: Path, keys: Keys, npa_url: str) -> AsyncIterator[str]:
         await asyncio.to_thread(_wait, process)
 
 
-def _environment(port: int, keys: Keys, npa_url: str) -> dict[str, str]:
+def _environment(keys: Keys, npa_url: str) -> dict[str, str]:
     """Return an environment with no key of the person who runs the demo."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return {
         **kept,
-        "PORT": str(port),
         "PUBLIC_BASE_URL": PUBLIC_BASE_URL,
         "TWILIO_SID": keys.account_sid,
         "TWILIO_AUTH_TOKEN": keys.auth_token,
@@ -200,8 +199,3 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

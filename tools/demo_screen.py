@@ -10,19 +10,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ivr.cli.story import SOURCES
 from ivr.db.tables import FieldValue, Role, Source, Turn
 from ivr.leads.profile import Profile
+from tools.call_page import Page
 from tools.demo_audio import Script
-from tools.ledger import Page
-
-_SOURCES = {
-    Source.CONFIRMED: "confirmed aloud",
-    Source.CALLER_ID: "shown by the network",
-    Source.TYPED: "keyed in",
-    Source.TOOL: "checked and saved",
-    Source.EXTRACTED: "read in the transcript",
-    Source.INFERRED: "read in the transcript",
-}
 
 
 class Screen:
@@ -124,7 +116,7 @@ class Screen:
         if row.value is None:
             self._line("field", f"✘ {label}: {row.problem}", "yellow")
         else:
-            source = _SOURCES[Source(row.source)]
+            source = SOURCES[Source(row.source)]
             self._line("field", f"✔ {label}: {row.value}  ({source})", "green")
 
     def _label(self, name: str) -> str:

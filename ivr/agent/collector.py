@@ -36,8 +36,6 @@ from ivr.leads.fields import (
 )
 from ivr.leads.profile import Field, Profile
 
-__all__ = ["Act", "Collector", "Confirm", "Deny", "End", "Expectation", "Save", "Say"]
-
 MOST_ATTEMPTS = 4  # unusable answers to one question before we go on without it
 MOST_NUDGES = 2  # silences after one question that we bridge
 MOST_SILENCES = 5  # silences in a row after which nobody is there

@@ -6,22 +6,12 @@ holds it; the caller's number, known values and the date come last.
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
 
-from ivr.agent import tool_schemas
-from ivr.agent.goodbye import is_goodbye
 from ivr.agent.tool_schemas import CONFIRM_FIELD, END_CALL, SAVE_FIELD, TRANSFER
 from ivr.leads.fields import rule, spoken
 from ivr.leads.profile import Field, Profile
 
-__all__ = ["is_goodbye", "voice_instructions", "voice_tools"]
-
 LONGEST_KNOWN = 200  # characters of a value repeated to the model
-
-
-def voice_tools(profile: Profile) -> list[dict[str, Any]]:
-    """Return the Realtime function tools for this profile."""
-    return tool_schemas.voice_tools(profile)
 
 
 def voice_instructions(

@@ -1,7 +1,7 @@
 """Carries out what the assistant asks for: checks a value, commits it, answers in usable words.
 
 "Saved" may be said only after the commit, so every answer here comes after it. What the tools look
-like to a model stands in `tools`.
+like to a model stands in `tool_schemas`.
 """
 
 import json

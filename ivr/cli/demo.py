@@ -13,7 +13,7 @@ from ivr.settings import load_settings
 
 
 def run_demo() -> None:
-    """Show how a call becomes a lead, on this machine alone and without keys."""
+    """Show how a call becomes a lead, without a telephone or keys."""
     tools = _tools()
     _finish(tools.demo)
 
@@ -21,10 +21,10 @@ def run_demo() -> None:
 def run_call(
     *,
     url: Annotated[str, typer.Option(help="Where the server runs.")] = "http://127.0.0.1:8000",
-    script: Annotated[str, typer.Option(help="Who calls: tools/scenarios/SCRIPT.toml.")] = "demo",
+    script: Annotated[str, typer.Option(help="Who calls: tools/demo_audio/SCRIPT.toml.")] = "demo",
     yes: Annotated[bool, typer.Option("--yes", help="Deliver the lead without asking.")] = False,
 ) -> None:
-    """Call your running server with a synthetic caller, as Twilio would; the lead is a real one."""
+    """Call your running server with a synthetic caller."""
     tools = _tools()
     settings = load_settings()
     if settings.npa_api_base_url and not yes:

@@ -17,6 +17,7 @@ from ivr.cli.terminal import (
     Clock,
     JsonFlag,
     one_line,
+    pairs,
     phone,
     plain,
     print_json,
@@ -71,15 +72,6 @@ def _headline(told: Story) -> str:
     return f"{told.conversation.channel} {told.conversation.session_key}"
 
 
-def _pairs(rows: list[tuple[str, str]]) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column()
-    for name, value in rows:
-        grid.add_row(name, Text(plain(value)))
-    return grid
-
-
 def _lines(lines: list[str]) -> Text:
     return Text(plain("\n".join(lines)))
 
@@ -102,7 +94,7 @@ def _facts(told: Story, clock: Clock) -> Table:
     rows.append(("lead", f"{lead.stage}, {lead.lifecycle}, {lead.status}; asked by {lead.profile}"))
     rows.append(("lead id", str(lead.id)))
     rows += [("usage", words) for words in [_usage(call.usage)] if words]
-    return _pairs(rows)
+    return pairs(rows)
 
 
 def _usage(usage: dict[str, Any]) -> str:
@@ -264,7 +256,7 @@ def document(told: Story, clock: Clock) -> dict[str, Any]:
     call = told.conversation
     known = values.choose(told.values)
     return {
-        "call": call.model_dump(exclude={"stream_token_hash", "state", "usage"}),
+        "call": call.model_dump(exclude={"state", "usage"}),
         "lead": told.lead.model_dump(),
         "checks": [asdict(check) for check in story.five_checks(told)],
         "next": story.next_steps(told, clock),

@@ -56,7 +56,7 @@ async def _list(*, everything: bool, as_json: bool) -> None:
 async def _failed(desk: Desk, *, everything: bool = False) -> list[Line]:
     async with desk.db.read() as session:
         rows = await ledger.failed(session, desk.tenant.id, include_resolved=everything)
-        return await lines(session, rows)
+        return await lines(session, desk.tenant, rows)
 
 
 def show(number: LeadId, *, as_json: JsonFlag = False) -> None:
@@ -76,7 +76,7 @@ async def _show(number: int, *, as_json: bool) -> None:
 async def _one(desk: Desk, number: int) -> Line:
     async with desk.db.read() as session:
         entry, _ = await ledger.find_failed(session, desk.tenant.id, number)
-        (line,) = await lines(session, [entry])
+        (line,) = await lines(session, desk.tenant, [entry])
         return line
 
 
@@ -166,7 +166,10 @@ def resolve(
     note: Annotated[str, typer.Option(help="Why it needs no sending; kept with the lead.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Close one lead without sending it."""
+    """Close one lead without sending it.
+
+    One that may have arrived counts as arrived: if that person calls again, it is a new lead.
+    """
     if not note.strip():
         raise BadRequest("--note: expected a few words on why it needs no sending")
     line = asyncio.run(_resolve(number, note.strip()))
@@ -208,7 +211,7 @@ async def _succeeded(since: datetime | None, channel: str | None, form: str | No
     async with open_desk() as desk:
         async with desk.db.read() as session:
             rows = await ledger.succeeded(session, desk.tenant.id, since=since, channel=channel)
-            found = await lines(session, rows)
+            found = await lines(session, desk.tenant, rows)
     match form:
         case "json":
             print_json([succeeded_document(line) for line in found])

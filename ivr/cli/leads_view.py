@@ -16,6 +16,7 @@ from ivr.cli.terminal import (
     Clock,
     complain,
     one_line,
+    pairs,
     plain,
     screen,
     show,
@@ -35,7 +36,7 @@ _STATES = {
     SubmissionState.IN_FLIGHT: "being sent",
     SubmissionState.SUCCEEDED: "submitted",
     SubmissionState.FAILED: "waits for you: retry",
-    SubmissionState.AMBIGUOUS: "may be there: ask, then retry --force or resolve",
+    SubmissionState.AMBIGUOUS: "may be there: ask; if so resolve, else retry --force",
     SubmissionState.HELD: "held back: retry --force or resolve",
     SubmissionState.RESOLVED: "closed",
 }
@@ -108,7 +109,7 @@ def show_one(line: Line, clock: Clock) -> None:
     row = line.row
     assert isinstance(row, FailedLead), "only failed leads are shown one by one"
     last = clock.both(row.last_retry_at) if row.last_retry_at else "never"
-    grid = _pairs(
+    grid = pairs(
         [
             ("failed lead", str(row.id)),
             ("when", clock.both(row.created_at)),
@@ -129,7 +130,7 @@ def show_one(line: Line, clock: Clock) -> None:
 
 
 def _lead(line: Line) -> Table:
-    grid = _pairs([])
+    grid = pairs()
     for name, value in line.data.items():
         if value not in {None, ""}:
             grid.add_row(name, Text(plain(value)))
@@ -137,15 +138,6 @@ def _lead(line: Line) -> Table:
             grid.add_row(name, Text("missing", style="red"))
         else:
             grid.add_row(name, Text("-", style="dim"))
-    return grid
-
-
-def _pairs(rows: Sequence[tuple[str, str]]) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column()
-    for name, value in rows:
-        grid.add_row(name, Text(plain(value)))
     return grid
 
 

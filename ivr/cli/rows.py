@@ -1,10 +1,9 @@
 """Failed and succeeded leads as the operator's tables, JSON and CSV show them. Decides nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -18,8 +17,12 @@ from ivr.db.tables import (
     Submission,
     SubmissionState,
     SucceededLead,
+    Tenant,
 )
 from ivr.leads.profile import Profile
+
+# Who it was: the type of the field, and its key where no profile says which it is.
+_USUAL = {"person_name": "full_name", "us_phone": "phone"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +44,12 @@ class Line:
     @property
     def name(self) -> str:
         """Return the person's name, "" when it is not known."""
-        return self._first("person_name", "full_name")
+        return self._first("person_name")
 
     @property
     def phone(self) -> str:
         """Return the person's number as people write it, "" when it is not known."""
-        return phone(self._first("us_phone", "phone"))
+        return phone(self._first("us_phone"))
 
     @property
     def missing(self) -> list[str]:
@@ -57,35 +60,46 @@ class Line:
     @property
     def rest(self) -> str:
         """Return what else the lead holds, in one line: `30093 2020 Yamaha MT-07`."""
-        special = {"person_name", "us_phone"}
-        fields = self.profile.fields if self.profile else ()
-        others = [item.key for item in fields if item.type not in special]
+        if self.profile is None:
+            others = [key for key in self.data if key not in _USUAL.values()]
+        else:
+            others = [item.key for item in self.profile.fields if item.type not in _USUAL]
         return " ".join(plain(self.data[key]) for key in others if self.data.get(key))
 
-    def _first(self, kind: str, usual: str) -> str:
+    def _first(self, kind: str) -> str:
         fields = self.profile.fields if self.profile else ()
-        key = next((item.key for item in fields if item.type == kind), usual)
+        key = next((item.key for item in fields if item.type == kind), _USUAL[kind])
         return plain(self.data.get(key) or "")
 
 
-async def lines(session: AsyncSession, found: Sequence[FailedLead | SucceededLead]) -> list[Line]:
-    """Return the rows with their submissions, calls and profiles."""
+async def lines(
+    session: AsyncSession, tenant: Tenant, found: Sequence[FailedLead | SucceededLead]
+) -> list[Line]:
+    """Return a tenant's rows with their submissions, calls and profiles."""
     numbers = [row.submission_id for row in found]
     query = (
-        select(Submission, Conversation.session_key, Lead.profile)
+        select(Submission, Conversation.session_key, Lead)
         .join(Conversation, col(Conversation.id) == col(Submission.conversation_id))
         .join(Lead, col(Lead.id) == col(Submission.lead_id))
         .where(col(Submission.id).in_(numbers))
     )
-    beside: dict[UUID, tuple[Submission, str, str]] = {
-        submission.id: (submission, call, profile)
-        for submission, call, profile in (await session.exec(query)).all()
+    beside = {
+        submission.id: (submission, call, lead)
+        for submission, call, lead in (await session.exec(query)).all()
     }
-    return [_line(row, *beside[row.submission_id]) for row in found]
+    one_of_each = {lead.profile: lead for _, _, lead in beside.values()}
+    profiles = {key: profile_or_none(tenant, lead) for key, lead in one_of_each.items()}
+    return [_line(row, *beside[row.submission_id], profiles) for row in found]
 
 
-def _line(row: FailedLead | SucceededLead, submission: Submission, call: str, profile: str) -> Line:
-    return Line(row=row, submission=submission, call=call, profile=profile_or_none(profile))
+def _line(
+    row: FailedLead | SucceededLead,
+    submission: Submission,
+    call: str,
+    lead: Lead,
+    profiles: Mapping[str, Profile | None],
+) -> Line:
+    return Line(row=row, submission=submission, call=call, profile=profiles[lead.profile])
 
 
 def next_attempt(line: Line) -> datetime | None:

@@ -4,6 +4,7 @@ Reads only. How it looks on a terminal is `explain`'s work.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ivr.agent.tool_schemas import END_REASONS
 from ivr.cli.terminal import Clock
 from ivr.conversations import transcript
 from ivr.db.tables import (
@@ -33,12 +35,17 @@ from ivr.db.tables import (
 )
 from ivr.errors import NotFound, ProfileError
 from ivr.leads import values
+from ivr.leads.handover import profile_of
 from ivr.leads.profile import Profile, load_profile
+from ivr.voice.commands import EndReason
 
 MANAGE = "python manage_failed_leads.py"
 LATEST = 5  # how many calls are named to somebody who mistyped one
 
-GOODBYES = frozenset({"goodbye", "complete", "caller_goodbye", "caller_refused", "wrong_number"})
+# The ends we decide on. A model's call logs GOODBYE MESSAGE DETECTED at each, <Gather> nothing.
+GOODBYES = frozenset(
+    {*END_REASONS, EndReason.GOODBYE, EndReason.SILENCE, EndReason.LENGTH, EndReason.TRANSFER}
+)
 
 Row = TypeVar("Row", bound=SQLModel)
 
@@ -79,9 +86,11 @@ class Story:
 
     @property
     def extractions(self) -> list[dict[str, Any]]:
-        """Return what the model or the rules read in the transcript, one entry per episode."""
+        """Return what the model or the rules read in the transcript: of the last episode, for the
+        row keeps no earlier one; none before a first one was read.
+        """
         kept = self.conversation.state.get("extraction")
-        return [kept] if isinstance(kept, dict) else list(kept or [])
+        return [] if kept is None else [kept]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,7 @@ async def read(session: AsyncSession, tenant: Tenant, session_key: str) -> Story
     return Story(
         conversation=conversation,
         lead=lead,
-        profile=profile_or_none(lead.profile),
+        profile=profile_or_none(tenant, lead),
         turns=await transcript(session, conversation.id),
         values=await values.history(session, lead.id),
         transitions=await _rows(session, Transition, lead_id=lead.id),
@@ -122,9 +131,8 @@ async def read(session: AsyncSession, tenant: Tenant, session_key: str) -> Story
 
 
 async def _rows(session: AsyncSession, table: type[Row], **equals: Any) -> Sequence[Row]:
-    query = select(table).filter_by(**equals)
-    rows = (await session.exec(query)).all()
-    return sorted(rows, key=lambda row: str(row.id) if isinstance(row, Submission) else row.id)  # type: ignore[attr-defined]
+    query = select(table).filter_by(**equals).order_by("id")
+    return (await session.exec(query)).all()
 
 
 async def _unknown(session: AsyncSession, tenant: Tenant, session_key: str) -> str:
@@ -140,12 +148,13 @@ async def _unknown(session: AsyncSession, tenant: Tenant, session_key: str) -> s
     return f"no call {session_key}; the latest are {', '.join(latest)}"
 
 
-def profile_or_none(key: str) -> Profile | None:
-    """Return the profile, None when it cannot be loaded: its leads must still be shown."""
-    try:
-        return load_profile(key)
-    except ProfileError:
-        return None
+def profile_or_none(tenant: Tenant, lead: Lead) -> Profile | None:
+    """Return a lead's profile, None when none can be loaded: its leads must still be shown."""
+    with suppress(ProfileError):
+        return profile_of(load_profile, tenant, lead)
+    with suppress(ProfileError):  # the tenant's is gone, or its path begins in another folder
+        return load_profile(lead.profile)
+    return None
 
 
 def five_checks(story: Story) -> list[Check]:
@@ -197,7 +206,10 @@ def _transcript(story: Story) -> Check:
 
 def _fields(story: Story) -> Check:
     known = values.choose(story.values)
-    required = len(story.profile.required) if story.profile else len(known)
+    if story.profile is None:
+        answer = f"{len(known)}; what is required is not known: no profile {story.lead.profile!r}"
+        return Check("fields", "fields extracted?", False, answer)
+    required = len(story.profile.required)
     answer = f"{required - len(story.missing)} of {required} required"
     if story.missing:
         answer += f"; missing: {', '.join(story.missing)}"
@@ -282,17 +294,16 @@ def _pending(moment: datetime | None, clock: Clock) -> str:
     return f"The next attempt was due {clock.relative(moment)}: is the server running?"
 
 
-_ENDINGS = {
+ENDINGS = {
     "goodbye": "the assistant said goodbye",
     "complete": "the assistant said goodbye with everything collected",
+    "incomplete": "the assistant said goodbye with something missing",
     "caller_goodbye": "the caller said goodbye",
-    "caller_refused": "goodbye, the caller did not want to go on",
     "wrong_number": "goodbye, it was a wrong number",
-    "no_answer": "nobody answered the assistant",
+    "silence": "goodbye, nobody spoke any more",
+    "length_cap": "goodbye, the call reached its longest time",
     "caller_hung_up": "the caller hung up",
     "transfer": "handed to a person",
-    "silence": "nobody spoke any more",
-    "length_cap": "the call reached its longest time",
     "model_silent": "the voice model did not answer",
     "model_failed": "the voice model reported an error",
     "model_refused": "the voice model refused the session",
@@ -316,7 +327,7 @@ SOURCES = {
 
 def ending(reason: str | None) -> str:
     """Return in words how a call ended."""
-    return "it is not known how the call ended" if reason is None else _ENDINGS.get(reason, reason)
+    return "it is not known how the call ended" if reason is None else ENDINGS.get(reason, reason)
 
 
 def count(number: int, one: str, many: str | None = None) -> str:

@@ -115,6 +115,16 @@ def table(titles: Sequence[str], *, right: Sequence[str] = ()) -> Table:
     return grid
 
 
+def pairs(rows: Sequence[tuple[str, str]] = ()) -> Table:
+    """Return a table of names and what they stand for, one below the other."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    for name, value in rows:
+        grid.add_row(name, Text(plain(value)))
+    return grid
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """The moment at which the operator asks, and the zone in which the business lives."""

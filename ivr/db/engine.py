@@ -51,6 +51,7 @@ _PRAGMAS = (
 log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
+Text = TypeVar("Text", str, str | None)
 
 
 class Database:
@@ -99,9 +100,7 @@ class Database:
         await self.engine.dispose()
 
 
-async def patiently(
-    work: Callable[[], Awaitable[Result]], *, seconds: float = math.inf
-) -> Result:
+async def patiently(work: Callable[[], Awaitable[Result]], *, seconds: float = math.inf) -> Result:
     """Do `work`, and while the database is down again, for so long; then raise `DatabaseDown`."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + seconds
@@ -115,9 +114,9 @@ async def patiently(
         await asyncio.sleep(RETRY_SECONDS)
 
 
-def storable(text: str) -> str:
-    """Return a text without NUL, the one character that PostgreSQL cannot hold."""
-    return text.replace("\0", "")
+def storable(text: Text) -> Text:
+    """Return a text without NUL, the one character that PostgreSQL cannot hold; None stays None."""
+    return text and text.replace("\0", "")
 
 
 @contextmanager

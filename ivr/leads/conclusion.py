@@ -1,7 +1,6 @@
-"""What follows from a conversation that was read: values, moves of the lead, a submission. One
-transaction, once.
+"""What follows from a conversation that was read: values, moves of the lead, a submission.
 
-Called by the road with a session; commits nothing and sends nothing.
+One transaction, once. Called by the road with a session; commits nothing and sends nothing.
 """
 
 import json
@@ -36,6 +35,8 @@ from ivr.leads.profile import Profile
 
 # The road sends at once; this is when the scheduler does, should the road have died in between.
 SECOND_CHANCE = timedelta(seconds=30)
+# A conversation that should have been finished so long ago keeps no other from being submitted.
+OVERDUE = timedelta(hours=1)
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +86,9 @@ async def conclude(
     None when there is nothing to conclude: the episode is closed, or the caller is back.
     """
     conversation = await _lock(session, conversation_id)
-    if not is_open(conversation, episode) or _goes_on(conversation, now=now):
+    if not is_open(conversation, episode):
+        return None
+    if not is_concluded(conversation, episode) and _goes_on(conversation, now=now):
         return None
     tenant = await session.get_one(Tenant, conversation.tenant_id)
     lead = await stages.lock(session, conversation.lead_id)
@@ -127,8 +130,8 @@ def _goes_on(conversation: Conversation, *, now: datetime) -> bool:
 
 
 async def _lock(session: AsyncSession, conversation_id: uuid.UUID) -> Conversation:
-    query = select(Conversation).where(Conversation.id == conversation_id).with_for_update()
-    return (await session.exec(query)).one()
+    query = select(Conversation).where(Conversation.id == conversation_id)
+    return (await session.exec(query.with_for_update(key_share=True))).one()
 
 
 async def _was_answered(session: AsyncSession, conversation_id: uuid.UUID) -> bool:
@@ -139,9 +142,7 @@ async def _was_answered(session: AsyncSession, conversation_id: uuid.UUID) -> bo
 def _remember(
     conversation: Conversation, data: Mapping[str, str | None], extraction: Extraction
 ) -> None:
-    """Keep the result beside the conversation: its state is the lead's data (S3.15), its usage the
-    cost (S3.42).
-    """
+    """Keep the lead's data as the conversation's state (S3.15), the cost in its usage (S3.42)."""
     conversation.state = {
         **conversation.state,
         **data,
@@ -198,9 +199,7 @@ def _checked(profile: Profile, name: str, found: Found, *, today: date) -> dict[
 async def _disputes(
     session: AsyncSession, conversation: Conversation, extraction: Extraction, *, now: datetime
 ) -> None:
-    """Ask a person about fields with two answers, unless the caller gave the value in the call
-    itself.
-    """
+    """Ask a person about fields with two answers, unless the caller gave the value in the call."""
     known = await values.current(session, conversation.lead_id)
     open_ones = {
         name: answers for name, answers in extraction.disputed.items() if name not in known
@@ -221,9 +220,7 @@ async def _disputes(
 
 
 def said_in(turns: Sequence[Turn], quote: str) -> str | None:
-    """Return the item id of the caller's last turn that contains the quote; case and spaces do not
-    count.
-    """
+    """Return the item id of the caller's last turn with the quote; case and spaces are ignored."""
     wanted = _plain(quote)
     if not wanted:
         return None
@@ -249,14 +246,16 @@ async def _submission(
     *,
     now: datetime,
 ) -> None:
-    """Write the lead's submission down, pending or held; a lead that its target has is not sent
-    again.
-    """
-    if lead.closed_at is not None:
+    """Write the lead's submission down, pending or held, if this conversation is to have one."""
+    if await _is_left_to_another(session, conversation, now=now):
+        log.info("submission left to another call", conversation_id=str(conversation.id))
+        return
+    news = await _news(session, lead, profile, data)
+    if lead.closed_at is not None and news is None:
         return
     known = {name for name, value in data.items() if value is not None}
     undecided = await _supersede(session, lead, now=now)
-    held = undecided or held_because(profile, known)
+    held = news or undecided or held_because(profile, known)
     submission = Submission(
         tenant_id=conversation.tenant_id,
         lead_id=lead.id,
@@ -277,21 +276,48 @@ async def _submission(
         await ledger.enter_failure(session, submission, held, now=now)
 
 
+async def _is_left_to_another(
+    session: AsyncSession, conversation: Conversation, *, now: datetime
+) -> bool:
+    """Return whether another conversation of the lead goes on: the last one to end submits."""
+    query = select(Conversation).where(
+        Conversation.lead_id == conversation.lead_id,
+        Conversation.id != conversation.id,
+        Conversation.status == ConversationStatus.OPEN,
+        col(Conversation.finish_after) > now - OVERDUE,
+    )
+    others = (await session.exec(query)).all()
+    return any(not is_concluded(other, other.episode) for other in others)
+
+
+async def _news(
+    session: AsyncSession, lead: Lead, profile: Profile, data: Mapping[str, str | None]
+) -> str | None:
+    """Return what a closed lead learnt after it was handed over, in words for an operator."""
+    if lead.closed_at is None:
+        return None
+    query = select(Submission).where(Submission.lead_id == lead.id)
+    latest = (await session.exec(query.order_by(col(Submission.created_at).desc()))).first()
+    told = latest.lead_data if latest else {}
+    new = [item.label for item in profile.fields if data[item.key] != told.get(item.key)]
+    if not new:
+        return None
+    return f"not submitted: the lead was handed over before; new since then: {', '.join(new)}"
+
+
 async def _supersede(session: AsyncSession, lead: Lead, *, now: datetime) -> str | None:
-    """Close the lead's earlier submissions that did not get out; return why one of them stands in
-    the way.
-    """
+    """Close earlier submissions that did not get out; return why one of them stands in the way."""
     query = (
         select(Submission)
         .where(
             Submission.lead_id == lead.id,
             col(Submission.state).in_(SubmissionState.open_states()),
         )
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     undecided = None
     for earlier in (await session.exec(query)).all():
-        if earlier.state in {SubmissionState.IN_FLIGHT, SubmissionState.AMBIGUOUS}:
+        if earlier.state in review.UNDECIDED:
             undecided = "not submitted: an earlier submission of this lead may have been taken"
             continue
         earlier.state, earlier.next_attempt_at = SubmissionState.RESOLVED, None

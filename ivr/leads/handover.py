@@ -1,6 +1,4 @@
-"""A lead as others get it: the owner's `lead_data`, what is missing in it, and the target's words
-for it. Pure.
-"""
+"""A lead as others get it: `lead_data`, what is missing in it, the target's words for it. Pure."""
 
 import hashlib
 import json
@@ -67,9 +65,7 @@ def handover(profile: Profile, data: Mapping[str, str | None], *, reference: str
 
 
 def target_configs(settings: Settings) -> dict[str, Mapping[str, Any]]:
-    """Return what each target needs of the settings; what is not set is None, and the target says
-    so.
-    """
+    """Return what each target needs of the settings; the target names what is not set, a None."""
     password = settings.npa_api_password
     return {
         "npa": {

@@ -24,7 +24,8 @@ from ivr.db.tables import (
     Tenant,
     Transition,
 )
-from ivr.leads import values
+from ivr.leads import fields, values
+from ivr.leads.fields import Accepted
 from ivr.leads.profile import Profile
 
 
@@ -167,16 +168,20 @@ def _note_event(session: AsyncSession, tenant: Tenant, enquiry: Enquiry) -> None
 async def _note_caller_number(
     session: AsyncSession, profile: Profile, conversation: Conversation, enquiry: Enquiry
 ) -> None:
-    """Keep the number that the network showed: who rings off at once can still be called back."""
+    """Keep the number that the network showed, if the profile takes it: who rings off is known."""
     phone = profile.phone_field
     if phone is None or enquiry.caller is None:
+        return
+    checked = fields.check(phone, enquiry.caller, today=enquiry.now.date())
+    if not isinstance(checked, Accepted):
         return
     await values.add(
         session,
         conversation,
         name=phone.key,
-        value=enquiry.caller,
+        value=checked.value,
         raw=enquiry.caller,
         source=Source.CALLER_ID,
+        details=checked.details,
         now=enquiry.now,
     )

@@ -1,6 +1,4 @@
-"""The owner's two tables, `succeeded_leads` and `failed_leads`: entries made by submissions, read
-by operators.
-"""
+"""The owner's tables, `succeeded_leads` and `failed_leads`: submissions write, operators read."""
 
 import uuid
 from collections.abc import Sequence
@@ -12,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.tables import FailedLead, Submission, SubmissionState, SucceededLead
 from ivr.errors import Conflict, NotFound
-from ivr.leads import review
+from ivr.leads import review, stages
 
 
 async def failed(
@@ -66,11 +64,15 @@ async def resolve(
     *,
     now: datetime,
 ) -> FailedLead:
-    """Close a failed lead without sending it; raise `Conflict` when it is being sent or was closed
-    before.
+    """Close a failed lead without sending it; raise `Conflict` when it is being sent or is closed.
+
+    Of one that may have been taken it says that the target has it: the lead itself is closed, and
+    what the person tells us later is a new one.
     """
     entry, submission = await find_failed(session, tenant_id, failed_lead_id)
-    await session.refresh(submission, with_for_update=True)
+    lead = await stages.lock(session, submission.lead_id)
+    await session.refresh(submission, with_for_update={"key_share": True})
+    await session.refresh(entry)
     if submission.state == SubmissionState.IN_FLIGHT:
         raise Conflict(
             f"failed lead {failed_lead_id} is being sent right now; look again in a minute"
@@ -78,10 +80,30 @@ async def resolve(
     if entry.resolved:
         raise Conflict(f"failed lead {failed_lead_id} is closed already: {entry.resolution}")
     entry.resolved, entry.resolution = True, note
+    if submission.state == SubmissionState.AMBIGUOUS:
+        lead.closed_at = lead.closed_at or now
     submission.state, submission.next_attempt_at = SubmissionState.RESOLVED, None
     submission.updated_at = now
     await review.close_for_submission(session, submission.id, note, now=now)
     return entry
+
+
+def refusal(submission: Submission, failed_lead_id: int, *, force: bool) -> str | None:
+    """Return why an operator cannot send this now, None when nothing speaks against it."""
+    name, since = f"failed lead {failed_lead_id}", f"{submission.updated_at:%Y-%m-%d %H:%M} UTC"
+    match submission.state:
+        case SubmissionState.SUCCEEDED:
+            return f"{name} was already submitted ({since})"
+        case SubmissionState.IN_FLIGHT:
+            return f"{name} is being sent right now; look again in a minute"
+        case SubmissionState.RESOLVED:
+            return f"{name} was closed without sending ({since})"
+        case SubmissionState.AMBIGUOUS if not force:
+            why = submission.last_error
+            return f"{name} may have been taken: {why}. Ask the target; --force sends it again"
+        case SubmissionState.HELD if not force:
+            return f"{name} is held back: {submission.last_error}. --force sends it as it is"
+    return None
 
 
 async def enter_failure(

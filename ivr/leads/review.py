@@ -1,5 +1,7 @@
-"""What a person must decide: fields on which two readings disagree, and leads that a target may
-have taken.
+"""What a person must decide: fields that two readings disagree on, leads a target may have taken.
+
+Answers about fields are written here; a submission is decided by `submissions.retry` and
+`ledger.resolve`, which close the question about it.
 """
 
 import uuid
@@ -22,10 +24,13 @@ from ivr.db.tables import (
     Tenant,
 )
 from ivr.errors import BadRequest, Conflict, NotFound
-from ivr.leads import fields, values
+from ivr.leads import fields, stages, values
 from ivr.leads.fields import Accepted
 from ivr.leads.handover import Profiles, held_because, lead_data, profile_of
 from ivr.leads.profile import Profile
+
+# The target may have the lead, or be about to get it.
+UNDECIDED = frozenset({SubmissionState.IN_FLIGHT, SubmissionState.AMBIGUOUS})
 
 
 async def open_items(session: AsyncSession, tenant_id: uuid.UUID) -> Sequence[ReviewItem]:
@@ -110,7 +115,7 @@ async def decide_fields(
     same.
     """
     item = await _open_item(session, tenant, item_id)
-    lead = (await session.exec(select(Lead).where(Lead.id == item.lead_id))).one()
+    lead = await stages.lock(session, item.lead_id)
     profile = profile_of(profiles, tenant, lead)
     conversation = await session.get(Conversation, item.conversation_id)
     assert conversation is not None, "a foreign key"
@@ -152,7 +157,7 @@ async def _write_answers(
 
 async def _open_item(session: AsyncSession, tenant: Tenant, item_id: int) -> ReviewItem:
     query = select(ReviewItem).where(ReviewItem.id == item_id, ReviewItem.tenant_id == tenant.id)
-    item = (await session.exec(query.with_for_update())).one_or_none()
+    item = (await session.exec(query.with_for_update(key_share=True))).one_or_none()
     if item is None:
         raise NotFound(f"review item {item_id} not found")
     if item.resolved_at is not None:
@@ -165,15 +170,16 @@ async def _open_item(session: AsyncSession, tenant: Tenant, item_id: int) -> Rev
 async def _refresh(
     session: AsyncSession, lead: Lead, data: dict[str, Any], *, held: bool, now: datetime
 ) -> list[uuid.UUID]:
-    """Give the lead's waiting submissions the new values, and let those go that were held for want
-    of them.
-    """
-    waiting = (SubmissionState.PENDING, SubmissionState.FAILED, SubmissionState.HELD)
+    """Give what waits the new values, and let go what was held only for want of them."""
     query = select(Submission).where(
-        Submission.lead_id == lead.id, col(Submission.state).in_(waiting)
+        Submission.lead_id == lead.id,
+        col(Submission.state).in_(SubmissionState.open_states()),
     )
+    found = (await session.exec(query.with_for_update(key_share=True))).all()
+    waiting = [submission for submission in found if submission.state not in UNDECIDED]
+    held = held or lead.closed_at is not None or len(waiting) < len(found)
     freed = []
-    for submission in (await session.exec(query.with_for_update())).all():
+    for submission in waiting:
         submission.lead_data, submission.updated_at = data, now
         if submission.state == SubmissionState.HELD and not held:
             submission.state, submission.next_attempt_at = SubmissionState.PENDING, now

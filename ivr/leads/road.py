@@ -1,5 +1,4 @@
-"""The road of a finished conversation: read it, merge what it says, move the lead, send it, close
-the conversation.
+"""The road of a finished conversation: read it, merge what it says, move the lead, send it, close.
 
 One durable job per episode, `finish:<conversation>:<episode>`. Every step may run twice: what it
 writes stands under a condition or a unique key. Should the jobs themselves be lost, the
@@ -17,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import structlog
-from sqlalchemy import func, update
+from sqlalchemy import func, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -25,7 +24,7 @@ from ivr import conversations
 from ivr.db import Database
 from ivr.db.tables import Conversation, ConversationStatus, Lead, Tenant, utc_now
 from ivr.jobs import Jobs
-from ivr.leads import conclusion
+from ivr.leads import conclusion, seat
 from ivr.leads.extraction import Extraction, Material, Model, conversation_text, extract
 from ivr.leads.handover import Profiles, profile_of
 from ivr.leads.submissions import Submissions
@@ -55,6 +54,7 @@ class Road:
         models: tuple[Model, ...],
         profiles: Profiles,
         *,
+        is_live: Callable[[str], bool] = lambda session_key: False,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.submissions = submissions
@@ -63,6 +63,7 @@ class Road:
         self._jobs = jobs
         self._models = models
         self._profiles = profiles
+        self._is_live = is_live
         self._clock = clock
         self.opened_at = clock()
         jobs.register(JOB, self._finish)
@@ -70,24 +71,42 @@ class Road:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, settings: Settings, db: Database, http: httpx.AsyncClient, profiles: Profiles
+        cls,
+        settings: Settings,
+        db: Database,
+        http: httpx.AsyncClient,
+        profiles: Profiles,
+        *,
+        is_live: Callable[[str], bool] = lambda session_key: False,
     ) -> AsyncIterator["Road"]:
-        """Continue what a dead process left and keep the schedule while the block runs."""
-        models = TextModels(settings)
-        jobs = Jobs(settings.database_url, executor_id=settings.executor_id)
-        submissions = Submissions(db, http, settings, profiles)
-        road = cls(settings, db, jobs, submissions, models.for_role("extract"), profiles)
-        try:
-            await submissions.recover(opened_at=road.opened_at)
-            await jobs.open()
-            schedule = asyncio.create_task(run_scheduler(road), name="schedule")
-            try:
+        """Continue what a dead process left and keep the schedule while the block runs.
+
+        `is_live` says of a session key whether this process carries that conversation right now:
+        no clock that jumps, and no machine that was paused, ends it.
+        """
+        async with seat.take(db, settings.executor_id) as executor_id:
+            settings = settings.model_copy(update={"executor_id": executor_id})
+            jobs = Jobs(settings.database_url, executor_id=executor_id)
+            submissions = Submissions(db, http, settings, profiles)
+            models = TextModels(settings)
+            readers = models.for_role("extract")
+            road = cls(settings, db, jobs, submissions, readers, profiles, is_live=is_live)
+            async with road._running(models):
                 yield road
+
+    @asynccontextmanager
+    async def _running(self, models: TextModels) -> AsyncIterator[None]:
+        try:
+            await self.submissions.recover(opened_at=self.opened_at)
+            await self._jobs.open()
+            schedule = asyncio.create_task(run_scheduler(self), name="schedule")
+            try:
+                yield
             finally:
                 schedule.cancel()
                 await asyncio.gather(schedule, return_exceptions=True)
         finally:
-            await jobs.close()
+            await self._jobs.close()
             await models.close()
 
     async def start_finish(self, conversation_id: uuid.UUID, episode: int) -> None:
@@ -97,7 +116,7 @@ class Road:
         )
 
     async def start_due(self) -> int:
-        """Finish the conversations whose time has come, and return how many there were."""
+        """Finish the conversations whose time has come, and return how many were started."""
         now = self._clock()
         query = (
             select(Conversation)
@@ -110,21 +129,27 @@ class Road:
         )
         async with self._db.read() as session:
             found = (await session.exec(query)).all()
-        for conversation in found:
-            assert conversation.finish_after is not None, "compared in the query"
-            # What was due while nobody ran is not late: its own job is being continued.
-            since = max(conversation.finish_after, self.opened_at)
-            await self._start_again(conversation, late=now - since)
-        return len(found)
+        due = [
+            conversation for conversation in found if not self._is_live(conversation.session_key)
+        ]
+        return sum([await self._start_again(conversation, now=now) for conversation in due])
 
-    async def _start_again(self, conversation: Conversation, *, late: timedelta) -> None:
+    async def _start_again(self, conversation: Conversation, *, now: datetime) -> bool:
         """Start the job, under another name where the first one is used up without a result."""
+        assert conversation.finish_after is not None, "compared in the query"
+        # What was due while nobody ran is not late: its own job is being continued.
+        late = now - max(conversation.finish_after, self.opened_at)
         names = [JOB, str(conversation.id), str(conversation.episode)]
         if resumed := conclusion.times_resumed(conversation):
             names.append(f"resumed-{resumed}")
         if tries := late // PATIENCE:
             names.append(f"again-{tries}")
-        await self._jobs.start(JOB, ":".join(names), str(conversation.id), conversation.episode)
+        try:
+            await self._jobs.start(JOB, ":".join(names), str(conversation.id), conversation.episode)
+        except Exception:  # the next second it is tried again, and the others are not held up
+            log.exception("finish not started", conversation_id=str(conversation.id))
+            return False
+        return True
 
     async def _finish(self, conversation_id: str, episode: int) -> None:
         """Run the road; a recovered job skips the steps that are done."""
@@ -166,9 +191,7 @@ class Road:
         )
 
     async def _extract(self, material: Material) -> Extraction:
-        """Extract; whatever goes wrong, the lead goes on with what was collected in the call
-        (S3.41).
-        """
+        """Extract; whatever goes wrong, the lead goes on with what the call collected (S3.41)."""
         try:
             return await extract(
                 material,
@@ -183,9 +206,7 @@ class Road:
     async def _conclude(
         self, conversation_id: str, episode: int, reading: Mapping[str, Any]
     ) -> dict[str, str | None] | None:
-        """Merge, move the lead and write the submission down, in one transaction; return its id if
-        it may go.
-        """
+        """Write down what follows, in one transaction; return the submission's id if it may go."""
         async with self._db.write() as session:
             concluded = await conclusion.conclude(
                 session,
@@ -207,34 +228,32 @@ class Road:
         return outcome.state if outcome else None
 
     async def _close(self, conversation_id: str, episode: int) -> None:
+        """Finish the episode; a caller who came back while the lead was sent is in the next one."""
         now = self._clock()
+        this = update(Conversation).where(
+            col(Conversation.id) == uuid.UUID(conversation_id),
+            col(Conversation.episode) == episode,
+            col(Conversation.status) == ConversationStatus.OPEN,
+        )
+        finish_after = col(Conversation.finish_after)
         async with self._db.write() as session:
-            await session.exec(
-                update(Conversation)
-                .where(
-                    col(Conversation.id) == uuid.UUID(conversation_id),
-                    col(Conversation.episode) == episode,
-                    col(Conversation.status) == ConversationStatus.OPEN,
-                )
-                .values(
+            finished = await session.exec(
+                this.where(or_(finish_after.is_(None), finish_after <= now)).values(
                     status=ConversationStatus.FINISHED,
                     finished_at=now,
                     ended_at=func.coalesce(col(Conversation.ended_at), now),
                 )
             )
+            if finished.rowcount == 0:
+                await session.exec(this.values(episode=episode + 1))
 
 
 async def run_scheduler(road: Road) -> None:
-    """Every second: finish conversations whose time has come, send what is due, find lost attempts.
-    Runs for ever.
-    """
+    """Finish what is over, send what is due and find lost attempts, every second and for ever."""
     sending: set[asyncio.Task[Any]] = set()
     try:
         while True:
-            try:
-                await _tick(road, sending)
-            except Exception:
-                log.exception("the schedule missed a beat")
+            await _tick(road, sending)
             await asyncio.sleep(SCHEDULE_SECONDS)
     finally:
         # A request that has left must not be cut off: its answer would become a question to a
@@ -243,8 +262,18 @@ async def run_scheduler(road: Road) -> None:
 
 
 async def _tick(road: Road, sending: set[asyncio.Task[Any]]) -> None:
-    await road.start_due()
-    await road.submissions.recover(opened_at=road.opened_at)
+    """Do all three; what goes wrong in one stops neither the others nor the next tick."""
+    parts = (
+        road.start_due(),
+        road.submissions.recover(opened_at=road.opened_at),
+        _send_due(road, sending),
+    )
+    for result in await asyncio.gather(*parts, return_exceptions=True):
+        if isinstance(result, BaseException):
+            log.error("the schedule missed a beat", exc_info=result)
+
+
+async def _send_due(road: Road, sending: set[asyncio.Task[Any]]) -> None:
     for submission_id in await road.submissions.due(limit=AT_ONCE - len(sending)):
         task = asyncio.create_task(_attempt(road, submission_id))
         sending.add(task)
@@ -259,8 +288,6 @@ async def _attempt(road: Road, submission_id: uuid.UUID) -> None:
 
 
 def _log_marker(head: str, payload: str, tail: str = "") -> None:
-    """Write one of the owner's marker lines; what may be seen of the payload is decided in
-    `ivr.logs`.
-    """
+    """Write one of the owner's marker lines; `ivr.logs` decides what is seen of the payload."""
     event = f"{head}{payload}{tail}"
     log.info(event)

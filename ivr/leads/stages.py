@@ -35,8 +35,12 @@ def stage_of(profile: Profile, known: Collection[str]) -> str:
 
 
 async def lock(session: AsyncSession, lead_id: uuid.UUID) -> Lead:
-    """Return the lead for changing: two transactions that move one lead come after each other."""
-    query = select(Lead).where(Lead.id == lead_id).with_for_update()
+    """Return the lead for changing: two transactions that move one lead come after each other.
+
+    Who locks a submission as well takes its lead first. Rows that point to the lead may be added
+    meanwhile (PostgreSQL: FOR NO KEY UPDATE), or who adds one and then locks would wait for ever.
+    """
+    query = select(Lead).where(Lead.id == lead_id).with_for_update(key_share=True)
     return (await session.exec(query.execution_options(populate_existing=True))).one()
 
 
@@ -51,9 +55,7 @@ async def advance(
     reason: str,
     now: datetime,
 ) -> bool:
-    """Move a locked lead forward on one axis and write it down; return False when it is there or
-    beyond.
-    """
+    """Move a locked lead forward and write it down; return False when it is there or beyond."""
     column = _COLUMNS[axis]
     old = str(getattr(lead, column))
     if old not in order or to not in order or order.index(to) <= order.index(old):

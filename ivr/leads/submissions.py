@@ -1,5 +1,4 @@
-"""Sends finished leads to their targets: one function, `attempt`, for the road, the scheduler and
-the operator.
+"""Sends finished leads to their targets, for the road, the scheduler and the operator alike.
 
 The row is the lock and the memory. A request leaves only after its attempt is committed; an
 attempt without an end is one of which we never learnt what became of it, and such a lead is
@@ -30,7 +29,7 @@ from ivr.db.tables import (
     Tenant,
     utc_now,
 )
-from ivr.errors import Conflict, DatabaseDown, Failure, SubmitError
+from ivr.errors import Conflict, DatabaseDown, Failure, IvrError, SubmitError
 from ivr.leads import ledger, review, stages
 from ivr.leads.handover import Profiles, fingerprint, handover, profile_of, target_configs
 from ivr.leads.ledger import failed, resolve, succeeded
@@ -46,6 +45,7 @@ DELAYS = tuple(
 LONGEST_DELAY = timedelta(hours=24)
 JITTER = 0.2  # of the delay, up or down: leads that failed together do not come back together
 LEASE = timedelta(seconds=60)  # on top of the target's time limit
+PUT_OFF = timedelta(minutes=5)  # one whose profile is broken, say
 SETTLE_TRIES = 5
 
 log = structlog.get_logger(__name__)
@@ -65,6 +65,7 @@ class _Claim:
     """A submission that is ours to send, once."""
 
     submission_id: uuid.UUID
+    lead_id: uuid.UUID
     target: str
     number: int
     handover: Handover
@@ -105,7 +106,26 @@ class Submissions:
             col(Submission.state) == SubmissionState.PENDING,
             col(Submission.next_attempt_at) <= self._clock(),
         )
-        return await self._send(submission_id, is_due, actor=f"{self._executor_id}:scheduler")
+        try:
+            return await self._send(submission_id, is_due, actor=f"{self._executor_id}:scheduler")
+        except DatabaseDown:
+            raise
+        except Exception as exc:
+            await self._put_off(submission_id, is_due, exc)
+            raise
+
+    async def _put_off(self, submission_id: uuid.UUID, is_due: Any, exc: Exception) -> None:
+        """Have one that cannot even be packed wait, where a person sees it and not at the head."""
+        now = self._clock()
+        query = select(Submission).where(Submission.id == submission_id, is_due)
+        async with self._db.write() as session:
+            found = await session.exec(query.with_for_update(key_share=True))
+            submission = found.one_or_none()
+            if submission is None:
+                return
+            submission.last_error = str(exc) if isinstance(exc, IvrError) else type(exc).__name__
+            submission.next_attempt_at, submission.updated_at = now + PUT_OFF, now
+            await ledger.enter_failure(session, submission, submission.last_error, now=now)
 
     async def retry(
         self, tenant_id: uuid.UUID, failed_lead_id: int, *, force: bool = False
@@ -118,7 +138,7 @@ class Submissions:
         """
         async with self._db.read() as session:
             _, submission = await ledger.find_failed(session, tenant_id, failed_lead_id)
-        if problem := _refusal(submission, failed_lead_id, force=force):
+        if problem := ledger.refusal(submission, failed_lead_id, force=force):
             raise Conflict(problem)
         # Exactly what we have just seen: whoever sends in between changes one of the two.
         as_seen = and_(
@@ -167,17 +187,19 @@ class Submissions:
         async with self._db.read() as session:
             lost = (await session.exec(query)).all()
         for submission_id, number in lost:
-            async with self._db.write() as session:
-                await self._give_up(session, submission_id, number)
+            try:
+                await self._give_up(submission_id, number)
+            except Exception:  # one that cannot be written does not hide the others
+                log.exception("lost attempt not written", submission_id=str(submission_id))
         return len(lost)
 
-    async def _give_up(self, session: AsyncSession, submission_id: uuid.UUID, number: int) -> None:
-        states = {SubmissionState.IN_FLIGHT}
-        submission = await _take(session, submission_id, number, states)
-        if submission is None:
-            return
+    async def _give_up(self, submission_id: uuid.UUID, number: int) -> None:
         message = "the process ended while the lead was being sent; the target may have taken it"
-        await self._ambiguous(session, submission, message, now=self._clock())
+        async with self._db.write() as session:
+            submission = await _take(session, submission_id, number, {SubmissionState.IN_FLIGHT})
+            if submission is None:
+                return
+            await self._ambiguous(session, submission, message, now=self._clock())
         log.warning("submission needs a person", submission_id=str(submission_id))
 
     async def _send(
@@ -230,6 +252,7 @@ class Submissions:
             )
             return _Claim(
                 submission_id=submission_id,
+                lead_id=submission.lead_id,
                 target=submission.target,
                 number=submission.attempts,
                 handover=parcel,
@@ -263,26 +286,31 @@ class Submissions:
         """Write what became of an attempt, all of it in one transaction."""
         now = self._clock()
         async with self._db.write() as session:
+            lead = await stages.lock(session, claim.lead_id)
             await _end_attempt(session, claim, result, now=now)
-            states = {SubmissionState.IN_FLIGHT, SubmissionState.AMBIGUOUS}
-            submission = await _take(session, claim.submission_id, claim.number, states)
+            submission = await _take(session, claim.submission_id, claim.number, review.UNDECIDED)
             if submission is None:
                 return await _decided_meanwhile(session, claim.submission_id)
             if isinstance(result, Receipt):
-                outcome = await self._succeeded(session, submission, result, now=now)
+                outcome = await self._succeeded(session, lead, submission, result, now=now)
             else:
                 outcome = await self._failed(session, submission, result, now=now)
         _report(claim, outcome)
         return outcome
 
     async def _succeeded(
-        self, session: AsyncSession, submission: Submission, receipt: Receipt, *, now: datetime
+        self,
+        session: AsyncSession,
+        lead: Lead,
+        submission: Submission,
+        receipt: Receipt,
+        *,
+        now: datetime,
     ) -> Outcome:
         submission.state, submission.last_error = SubmissionState.SUCCEEDED, None
         submission.updated_at = now
         await ledger.enter_success(session, submission, receipt.response, now=now)
         await review.close_for_submission(session, submission.id, "the target took it", now=now)
-        lead = await stages.lock(session, submission.lead_id)
         await stages.submitted(session, lead, actor=submission.target, now=now)
         return Outcome(state=SubmissionState.SUCCEEDED, message="submitted")
 
@@ -314,9 +342,7 @@ class Submissions:
         return Outcome(state=SubmissionState.AMBIGUOUS, message=message)
 
     def delay(self, attempts: int, retry_after: float | None) -> timedelta:
-        """Return how long to wait after the attempt of this number (from 1): jittered, or as asked
-        if longer.
-        """
+        """Return the wait after so many attempts: jittered, or as the target asked if longer."""
         planned = DELAYS[attempts - 1] * (1 - JITTER + 2 * JITTER * self._chance())
         asked = min(timedelta(seconds=retry_after or 0), LONGEST_DELAY)
         return max(planned, asked)
@@ -324,26 +350,8 @@ class Submissions:
     async def _lost_race(self, tenant_id: uuid.UUID, failed_lead_id: int) -> str:
         async with self._db.read() as session:
             _, submission = await ledger.find_failed(session, tenant_id, failed_lead_id)
-        problem = _refusal(submission, failed_lead_id, force=True)
+        problem = ledger.refusal(submission, failed_lead_id, force=True)
         return problem or f"failed lead {failed_lead_id} was just tried by somebody else"
-
-
-def _refusal(submission: Submission, failed_lead_id: int, *, force: bool) -> str | None:
-    """Return why an operator cannot send this now, None when nothing speaks against it."""
-    name, since = f"failed lead {failed_lead_id}", f"{submission.updated_at:%Y-%m-%d %H:%M} UTC"
-    match submission.state:
-        case SubmissionState.SUCCEEDED:
-            return f"{name} was already submitted ({since})"
-        case SubmissionState.IN_FLIGHT:
-            return f"{name} is being sent right now; look again in a minute"
-        case SubmissionState.RESOLVED:
-            return f"{name} was closed without sending ({since})"
-        case SubmissionState.AMBIGUOUS if not force:
-            why = submission.last_error
-            return f"{name} may have been taken: {why}. Ask the target; --force sends it again"
-        case SubmissionState.HELD if not force:
-            return f"{name} is held back: {submission.last_error}. --force sends it as it is"
-    return None
 
 
 async def _take(
@@ -355,7 +363,7 @@ async def _take(
         Submission.attempts == number,
         col(Submission.state).in_(states),
     )
-    return (await session.exec(query.with_for_update())).one_or_none()
+    return (await session.exec(query.with_for_update(key_share=True))).one_or_none()
 
 
 async def _end_attempt(

@@ -1,6 +1,4 @@
-"""The buyer "NPA": one LeadCreate request per lead, in the one mapping below. Nothing else knows
-its words.
-"""
+"""The buyer "NPA": one LeadCreate request per lead. Nothing else knows its words."""
 
 import json
 from collections.abc import Mapping
@@ -35,9 +33,7 @@ class Npa:
     async def submit(
         self, http: httpx.AsyncClient, config: Mapping[str, Any], handover: Handover
     ) -> Receipt:
-        """POST one LeadCreate; `config` has base_url, username, password, lead_source,
-        timeout_seconds.
-        """
+        """POST one LeadCreate; `config` has what `request_body` and `post` read of it."""
         missing = [name for key, name in _SETTINGS.items() if not config.get(key)]
         if missing:
             message = f"NPA is not set up: {', '.join(missing)} missing; set and retry"
@@ -107,9 +103,7 @@ def split_name(first: str, last: str) -> tuple[str, str]:
 
 
 def state_of(value: str) -> str:
-    """Return the two-letter state of a ZIP code; a value that is a state already stays, others are
-    empty.
-    """
+    """Return the two-letter state of a ZIP code or of a state; "" for anything else."""
     if len(value) == 2 and value.isalpha():
         return value.upper()
     digits = value[:5]

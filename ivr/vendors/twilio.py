@@ -6,11 +6,10 @@ of its own that the same page names.
 
 import asyncio
 import base64
-import hashlib
 import hmac
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from requests.exceptions import RequestException
 from twilio.base.exceptions import TwilioException, TwilioRestException
@@ -39,13 +38,6 @@ class Signatures:
         """Raise SignatureError unless Twilio signed this form POST, or GET without a form."""
         parameters = "".join(name + value for name, value in sorted(set(form)))
         self._check((spelling + parameters for spelling in _spellings(url)), signature)
-
-    def check_body(self, url: str, body: bytes, signature: str | None) -> None:
-        """Raise SignatureError unless Twilio signed this body, whose hash stands in the URL."""
-        claimed = parse_qs(urlsplit(url).query).get("bodySHA256", [""])[0]
-        if not hmac.compare_digest(hashlib.sha256(body).hexdigest(), claimed):
-            raise SignatureError("the body is not the one that was signed")
-        self._check(_spellings(url), signature)
 
     def check_websocket(self, url: str, signature: str | None) -> None:
         """Raise SignatureError unless Twilio signed this upgrade; `url` is wss, as in the TwiML."""
@@ -103,15 +95,8 @@ class TwilioRest:
 
     async def hang_up(self, call_sid: str) -> None:
         """End a call; one that is over already is fine. Raises Unavailable."""
-        await self._update(call_sid, status="completed")
-
-    async def redirect(self, call_sid: str, twiml: str) -> None:
-        """Run `twiml` on a live call, whose stream ends by it. Raises Unavailable."""
-        await self._update(call_sid, twiml=twiml)
-
-    async def _update(self, call_sid: str, **changes: str) -> None:
         try:
-            await asyncio.to_thread(self._client.calls(call_sid).update, **changes)
+            await asyncio.to_thread(self._client.calls(call_sid).update, status="completed")
         except TwilioRestException as exc:
             if exc.code != CALL_IS_OVER:
                 raise Unavailable(f"Twilio refused: HTTP {exc.status}, code {exc.code}") from exc

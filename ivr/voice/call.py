@@ -182,7 +182,7 @@ class Call:
     def _caller_gone(self, reason: str) -> list[Command]:
         commands: list[Command] = []
         if (item_id := self.floor.caller_item) is not None:  # a word cut off is a turn as well
-            self._transcript.line(item_id, "user")
+            self._transcript.expect(item_id, self._now)
             commands.append(ToModel(realtime.commit()))
         return [*commands, *self._end(reason)]
 
@@ -326,7 +326,7 @@ class Call:
         return []
 
     def _note(self, event: realtime.Event) -> None:
-        self._transcript.receive(event)
+        self._transcript.receive(event, self._now)
         self.usage.receive(event)
 
     def _leave(self) -> list[Command]:
@@ -335,7 +335,7 @@ class Call:
         self._is_over = True
         self._timers.clear_all()
         self._transcript.finish("user", "assistant")
-        return [*self._transcript.leave(self.floor.playback), self._verdict]
+        return [*self._transcript.leave(self.floor.playback, self._now), self._verdict]
 
     # What follows from it
 
@@ -343,7 +343,8 @@ class Call:
         """Bring transcript, phase and timers in line with what has just happened."""
         if self._is_over:
             return []
-        commands: list[Command] = [*self._transcript.leave(self.floor.playback)]
+        commands: list[Command] = [*self._transcript.leave(self.floor.playback, self._now)]
+        self._timers.set(Timer.TRANSCRIPTION, self._transcript.wake_at)
         if self.phase is Phase.ENDED:
             return commands if self._transcript.awaits_caller else [*commands, *self._leave()]
         if self._goodbye is not None and self.floor.slot.is_free and not self._tools.is_running:

@@ -216,10 +216,33 @@ def parse(text: str | bytes) -> Event | None:
     try:
         name = _envelope.decode(text).type
         if decoder := _decoders.get(name):
-            return decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeError):
+            return _decode(decoder, text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return Unknown()
     return None if name.startswith(NOT_FOR_US) else Unknown()
+
+
+def _decode(decoder: msgspec.json.Decoder[Event], text: str | bytes) -> Event:
+    """Decode; a null where the SDK allows one, or a strange cost, is as if it were absent."""
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError:
+        whole = _without(msgspec.json.decode(text))
+    try:
+        return msgspec.convert(whole, decoder.type)
+    except msgspec.ValidationError:
+        return msgspec.convert(_without(whole, "usage"), decoder.type)
+
+
+def _without(value: Any, name: str = "") -> Any:
+    """Return a message without its nulls, and without the fields of this name."""
+    match value:
+        case dict():
+            kept = {key: _without(part, name) for key, part in value.items() if key != name}
+            return {key: part for key, part in kept.items() if part is not None}
+        case list():
+            return [_without(part, name) for part in value]
+    return value
 
 
 def session(

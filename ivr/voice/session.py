@@ -7,7 +7,7 @@ the stream is open the conversation's row says until when somebody looks after i
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
@@ -16,12 +16,14 @@ from zoneinfo import ZoneInfo
 
 import anyio
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from ivr import conversations
-from ivr.agent.instructions import is_goodbye, voice_instructions, voice_tools
+from ivr.agent.goodbye import is_goodbye
+from ivr.agent.instructions import voice_instructions
+from ivr.agent.tool_schemas import voice_tools
 from ivr.agent.toolbox import ToolBox, ToolOutput
 from ivr.conversations import Said, TurnWriter
+from ivr.db.engine import patiently
 from ivr.db.tables import Conversation, Lead, Role, Source, Tenant, utc_now
 from ivr.errors import Unavailable
 from ivr.leads import values
@@ -39,6 +41,7 @@ from ivr.voice.script import Limits, Script
 # Until the end is written the row must not look abandoned; renewed well before that.
 _LEASE_PARTS = 4
 _REST_NET_SECONDS = 10.0
+_END_SECONDS = 30.0  # for which the end is written again while the database is down
 
 log = structlog.get_logger(__name__)
 
@@ -109,11 +112,15 @@ async def carry(state: State, conversation: Conversation, stream_sid: str, phone
     )
     try:
         async with _lease(state, conversation):
-            await bridge.run()
+            try:
+                await bridge.run()
+            finally:
+                with anyio.CancelScope(shield=True):  # the server may be stopping
+                    await writer.close()
     finally:
-        with anyio.CancelScope(shield=True):  # the server may be stopping: the lead comes first
-            await writer.close()
-            await _note_end(state, conversation, voice, bridge.outcome)
+        with anyio.CancelScope(shield=True):  # the lead comes first
+            note = partial(_note_end, state, conversation, voice, bridge.outcome)
+            await patiently(note, seconds=_END_SECONDS)
 
 
 async def make_sure_hung_up(state: State, conversation: Conversation) -> None:
@@ -193,11 +200,16 @@ async def _lease(state: State, conversation: Conversation) -> AsyncIterator[None
     """Keep the conversation's row from being finished while its stream is open."""
     grace = timedelta(seconds=state["settings"].episode_grace_seconds)
 
+    async def renew_once() -> None:
+        async with state["db"].write() as session:
+            await conversations.continue_until(session, conversation.id, utc_now() + grace)
+
     async def renew() -> None:
         while True:
-            with suppress(SQLAlchemyError):  # the next one may get through, in time
-                async with state["db"].write() as session:
-                    await conversations.continue_until(session, conversation.id, utc_now() + grace)
+            try:
+                await patiently(renew_once)
+            except Exception:
+                log.exception("lease not renewed", conversation_id=str(conversation.id))
             await asyncio.sleep(grace.total_seconds() / _LEASE_PARTS)
 
     task = asyncio.create_task(renew(), name=f"lease:{conversation.id}")

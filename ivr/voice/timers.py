@@ -13,6 +13,7 @@ class Timer(StrEnum):
     LENGTH = "length"  # the call has lasted long enough
     GOODBYE = "goodbye"  # the goodbye's mark should be back
     FINAL = "final"  # even a goodbye that goes wrong ends
+    TRANSCRIPTION = "transcription"  # what the caller said should be written out
     LAST_WORDS = "last_words"  # after the hang-up: what was just said is still being transcribed
 
 

@@ -3,6 +3,7 @@
 There is no event that lists a conversation, so this is the only transcript there is.
 """
 
+import math
 from dataclasses import dataclass
 
 from . import realtime
@@ -18,9 +19,11 @@ class Line:
     role: str
     text: str = ""
     is_final: bool = False
+    since: float = 0.0
 
 
 SPEAKERS = frozenset({"user", "assistant"})
+TRANSCRIPTION_S = 8.0  # one that was lost must not hold back what was said after it
 
 
 class Transcript:
@@ -30,14 +33,25 @@ class Transcript:
         self._lines: dict[str, Line] = {}
         self._waiting: list[Line] = []
         self._last_spoken: str | None = None
+        self._now = 0.0
 
     @property
     def awaits_caller(self) -> bool:
         """Whether words of the caller are still being transcribed."""
-        return any(line.role == "user" and not line.is_final for line in self._waiting)
+        return bool(self._untranscribed)
 
-    def receive(self, event: realtime.Event) -> None:
+    @property
+    def wake_at(self) -> float:
+        """When the oldest words still being transcribed are given up; infinity without any."""
+        return min((_due(line) for line in self._untranscribed), default=math.inf)
+
+    @property
+    def _untranscribed(self) -> list[Line]:
+        return [line for line in self._waiting if line.role == "user" and not line.is_final]
+
+    def receive(self, event: realtime.Event, now: float) -> None:
         """Take what an event says about words and their order; most say nothing."""
+        self._now = now
         match event:
             case realtime.ItemPlaced(item=item, previous_item_id=previous):
                 self._place(item, previous)
@@ -57,9 +71,14 @@ class Transcript:
         """Return an item's line; a new one stands at the end."""
         line = self._lines.get(item_id)
         if line is None:
-            line = self._lines[item_id] = Line(item_id, role)
+            line = self._lines[item_id] = Line(item_id, role, since=self._now)
             self._waiting.append(line)
         return line
+
+    def expect(self, item_id: str, now: float) -> None:
+        """Keep a place for what the caller was saying just now."""
+        self._now = now
+        self.line(item_id, "user")
 
     def skip(self, item_id: str) -> None:
         """Keep an item's place and leave its words out: they are on record already."""
@@ -70,8 +89,9 @@ class Transcript:
         for line in self._waiting:
             line.is_final = line.is_final or line.role in roles
 
-    def leave(self, playback: Playback) -> list[RecordTurn]:
+    def leave(self, playback: Playback, now: float) -> list[RecordTurn]:
         """Take out, in order, what is settled; stop at the first line that is still open."""
+        self._give_up(now)
         turns: list[RecordTurn] = []
         while self._waiting and _is_closed(self._waiting[0], playback):
             turn = _turn(self._waiting.pop(0), playback, self._last_spoken)
@@ -79,6 +99,13 @@ class Transcript:
                 self._last_spoken = turn.item_id
                 turns.append(turn)
         return turns
+
+    def _give_up(self, now: float) -> None:
+        """Forget lines that wait too long: words that come later still stand, but at the end."""
+        for line in self._untranscribed:
+            if _due(line) <= now:
+                self._waiting.remove(line)
+                del self._lines[line.item_id]
 
     def _place(self, item: realtime.Item, previous: str | None) -> None:
         role = item.role if item.role in SPEAKERS and item.type == "message" else ""
@@ -99,6 +126,10 @@ class Transcript:
     def _finish(self, line: Line, text: str) -> None:
         if not line.is_final:
             line.text, line.is_final = text, True
+
+
+def _due(line: Line) -> float:
+    return line.since + TRANSCRIPTION_S
 
 
 def _is_closed(line: Line, playback: Playback) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from twilio.twiml.voice_response import Connect, Dial, Gather, VoiceResponse
 
+RING_SECONDS = 20  # as long as people wait for somebody to pick up
+
 
 def connect_stream(stream_url: str, token: str, action_url: str) -> str:
     """Hand the call to our websocket; when the stream ends, Twilio asks `action_url` what to do.
@@ -67,9 +69,7 @@ def dial(
     number: str,
     *,
     say: str | None = None,
-    caller_id: str | None = None,
     action_url: str | None = None,
-    timeout_s: int = 20,
     language: str = "en-US",
 ) -> str:
     """Connect the caller to a person; `action_url` is asked what to do when that ends or fails."""
@@ -78,8 +78,7 @@ def dial(
         response.say(say, language=language)
     call = Dial(
         answer_on_bridge=True,
-        timeout=timeout_s,
-        caller_id=caller_id,
+        timeout=RING_SECONDS,
         action=action_url,
         method="POST" if action_url else None,
     )

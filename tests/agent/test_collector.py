@@ -6,7 +6,8 @@ from importlib.resources import files
 
 import pytest
 
-from ivr.agent.collector import Collector, Confirm, Deny, End, Save, Say
+from ivr.agent.acts import Confirm, Deny, End, Save, Say
+from ivr.agent.collector import Collector
 from ivr.leads.profile import load_profile, parse_profile
 
 TODAY = date(2026, 11, 20)

@@ -6,7 +6,8 @@ from datetime import date
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ivr.agent.collector import Collector, Confirm, Deny, End, Save, Say
+from ivr.agent.acts import Confirm, Deny, End, Save, Say
+from ivr.agent.collector import Collector
 from ivr.leads.fields import Accepted, check
 from ivr.leads.profile import load_profile
 

@@ -6,7 +6,8 @@ from datetime import date
 import pytest
 from openai.types.realtime import RealtimeFunctionTool
 
-from ivr.agent.instructions import voice_instructions, voice_tools
+from ivr.agent.instructions import voice_instructions
+from ivr.agent.tool_schemas import voice_tools
 from ivr.leads.profile import load_profile, parse_profile
 
 TODAY = date(2026, 11, 20)

@@ -5,8 +5,10 @@ from importlib.resources import files
 
 import pytest
 
-from ivr.agent.collector import Collector, End, Save, Say
-from ivr.agent.instructions import voice_instructions, voice_tools
+from ivr.agent.acts import End, Save, Say
+from ivr.agent.collector import Collector
+from ivr.agent.instructions import voice_instructions
+from ivr.agent.tool_schemas import voice_tools
 from ivr.leads.extraction import mismatch, schema_of
 from ivr.leads.fields import Accepted, Refused, check, vocabulary
 from ivr.leads.profile import parse_profile

@@ -2,20 +2,34 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import structlog
 
 from ivr import logs
 from ivr.leads import road
+from ivr.voice import session
 
 Log = Callable[[], str]
+Limit = Callable[..., None]
 
 
 @pytest.fixture(autouse=True)
 def eager_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for finished conversations often: the second between two looks is for big machines."""
     monkeypatch.setattr(road, "SCHEDULE_SECONDS", 0.05)
+
+
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> Limit:
+    """Shorten what a call waits for; the keywords are those of `ivr.voice.script.Limits`."""
+    real = session.limits
+
+    def shorten(**changes: float) -> None:
+        monkeypatch.setattr(session, "limits", lambda settings: replace(real(settings), **changes))
+
+    return shorten
 
 
 @pytest.fixture

@@ -8,21 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.calls.world import World, read_books, short, talk_through, world
+from tests.calls.world import World, read_books, short, whole_call, world
 from tools.emulators.npa import NpaFaults
-from tools.emulators.twilio import Call
-from tools.ledger import Page
 
 ROOT = Path(__file__).parents[2]
 UNAUTHORIZED = "NPA API error: Unauthorized"
-
-
-async def whole_call(w: World) -> tuple[Call, Page]:
-    """Have the whole conversation, and wait for the road."""
-    call = await w.ring()
-    await talk_through(call, w.scenario)
-    assert await call.ended() == "completed"
-    return call, await w.finished(call)
 
 
 async def manage(w: World, *arguments: str) -> tuple[int, str]:

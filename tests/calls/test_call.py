@@ -1,14 +1,11 @@
 """A phone call becomes a lead, through every real door."""
 
-from tests.calls.world import talk_through, world
+from tests.calls.world import whole_call, world
 
 
 async def test_the_call_of_the_owners_document_becomes_one_lead(database_url: str) -> None:
     async with world(database_url) as w:
-        call = await w.ring()
-        await talk_through(call, w.scenario)
-        assert await call.ended() == "completed"
-        page = await w.finished(call)
+        _, page = await whole_call(w)
 
     assert page.succeeded is not None
     assert page.succeeded.lead_data == dict(w.scenario.expect.lead)

@@ -7,20 +7,14 @@ from typing import Any
 import pytest
 
 from ivr.leads import profile
-from ivr.voice import session
+from tests.calls.conftest import Limit
 from tests.calls.world import World, brisk, short, talk_through, words, world
+from tools.call_page import Page
 from tools.emulators.twilio import Call
-from tools.ledger import Page
 from tools.scenarios import Call as Function
 from tools.scenarios import Scenario, Turn
 
 PERSON = "+17705550199"
-
-
-def limit(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
-    """Shorten what the call waits for."""
-    real = session.limits
-    monkeypatch.setattr(session, "limits", lambda settings: replace(real(settings), **changes))
 
 
 async def ended(w: World, call: Call) -> Page:
@@ -60,10 +54,8 @@ async def test_digits_that_are_keyed_in_are_an_answer(sqlite_url: str) -> None:
     assert [turn.text for turn in page.turns if turn.role == "user"][-1].endswith("30093")
 
 
-async def test_keys_without_an_end_are_taken_after_a_pause(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limit(monkeypatch, keys_s=0.5)
+async def test_keys_without_an_end_are_taken_after_a_pause(sqlite_url: str, limit: Limit) -> None:
+    limit(keys_s=0.5)
     told = short()
     question = replace(told.turns[1], assistant=slowly("What is your ZIP code?"))
     turns = (told.turns[0], question, told.turns[2])
@@ -128,9 +120,9 @@ async def test_a_goodbye_is_heard_before_the_call_ends(
 
 
 async def test_marks_that_never_come_back_do_not_keep_the_call_open(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+    sqlite_url: str, limit: Limit
 ) -> None:
-    limit(monkeypatch, mark_grace_s=0.2)
+    limit(mark_grace_s=0.2)
     scenario = replace(short(), turns=(Turn(assistant="Thank you, goodbye!"),))
     async with world(sqlite_url, scenario=scenario) as w:
         w.twilio.faults.marks_never = True

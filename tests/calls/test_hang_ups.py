@@ -15,8 +15,8 @@ from tests.calls.world import (
     words,
     world,
 )
+from tools.call_page import Page
 from tools.emulators.twilio import Call
-from tools.ledger import Page
 from tools.scenarios import Scenario
 
 SCENARIO = brisk(extraction={})  # what was not saved in the call is found by nobody afterwards

@@ -3,26 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import ivr.offline
 from ivr.errors import Unavailable
-from ivr.voice import session
+from tests.calls.conftest import Limit
 from tests.calls.world import (
     Books,
     World,
     brisk,
-    free_port,
+    by_gather,
     read_books,
     short,
     talk_through,
     words,
     world,
 )
-from tests.calls.world import converse as by_gather
+from tests.nobody import nobody
 from tools.emulators.twilio import Call
 
 SCENARIO = brisk(extraction={})
@@ -58,12 +57,6 @@ async def two_answers(w: World) -> Call:
     return call
 
 
-def limit(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
-    """Shorten what the call waits for."""
-    real = session.limits
-    monkeypatch.setattr(session, "limits", lambda settings: replace(real(settings), **changes))
-
-
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
 async def test_a_model_that_refuses_leaves_the_call_to_gather(sqlite_url: str, status: int) -> None:
     async with world(sqlite_url, scenario=SCENARIO) as w:
@@ -77,11 +70,11 @@ async def test_a_model_that_refuses_leaves_the_call_to_gather(sqlite_url: str, s
 async def test_a_model_that_cannot_be_reached_leaves_the_call_to_gather(
     database_url: str,
 ) -> None:
-    nowhere = f"http://127.0.0.1:{free_port()}/v1"
-    async with world(database_url, scenario=SCENARIO, openai_base_url=nowhere) as w:
-        call = await w.ring()
-        await by_gather(call, ALL)
-        books = await assert_delivered(w, call)
+    with nobody() as nowhere:
+        async with world(database_url, scenario=SCENARIO, openai_base_url=f"{nowhere}/v1") as w:
+            call = await w.ring()
+            await by_gather(call, ALL)
+            books = await assert_delivered(w, call)
     assert [turn.role for turn in books.turns] == ["assistant", "user"] * 7 + ["assistant"]
     assert "Goodbye" in books.turns[-1].text
 
@@ -133,14 +126,15 @@ async def test_a_model_that_dies_in_the_middle_of_a_word_is_followed_by_gather(
         await assert_delivered(w, call)
 
 
-@pytest.mark.parametrize("fault", ["garbage:text", "garbage:truncated", "garbage:binary", "odd"])
-async def test_babble_of_the_model_is_passed_over(sqlite_url: str, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "value"),
+    [("garbage", "text"), ("garbage", "truncated"), ("garbage", "binary"), ("unknown_event", True)],
+)
+async def test_babble_of_the_model_is_passed_over(
+    sqlite_url: str, fault: str, value: str | bool
+) -> None:
     async with world(sqlite_url, scenario=short()) as w:
-        kind, _, value = fault.partition(":")
-        if kind == "garbage":
-            w.openai.faults.garbage = value  # type: ignore[assignment]
-        else:
-            w.openai.faults.unknown_event = True
+        setattr(w.openai.faults, fault, value)
         call = await w.ring()
         await talk_through(call, w.scenario)
         lead = {**dict.fromkeys(LEAD), **w.scenario.expect.lead, "phone": w.scenario.caller}
@@ -149,9 +143,9 @@ async def test_babble_of_the_model_is_passed_over(sqlite_url: str, fault: str) -
 
 
 async def test_a_model_that_is_silent_from_the_start_is_given_up(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+    sqlite_url: str, limit: Limit
 ) -> None:
-    limit(monkeypatch, ready_s=0.3)
+    limit(ready_s=0.3)
     async with world(sqlite_url, scenario=SCENARIO) as w:
         w.openai.faults.silent = True
         call = await w.ring()
@@ -160,10 +154,8 @@ async def test_a_model_that_is_silent_from_the_start_is_given_up(
         await assert_delivered(w, call)
 
 
-async def test_a_model_that_falls_silent_is_given_up(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limit(monkeypatch, answer_s=0.4, silence_s=0.6)
+async def test_a_model_that_falls_silent_is_given_up(sqlite_url: str, limit: Limit) -> None:
+    limit(answer_s=0.4, silence_s=0.6)
     # It has made calls that it never told us of, so the emulator finds our question out of place.
     async with world(sqlite_url, scenario=SCENARIO, allow_violations=True) as w:
         call = await two_answers(w)

@@ -7,19 +7,12 @@ from typing import Any
 import pytest
 
 from tests.calls.conftest import Log
-from tests.calls.world import World, read_books, short, talk_through, world
-from tools.ledger import Page
+from tests.calls.world import read_books, short, whole_call, world
+from tools.call_page import Page
 
 # Nothing is saved in the call: all depends on the reading.
 SCENARIO = short()
 UNSAVED = replace(SCENARIO, turns=tuple(replace(turn, calls=()) for turn in SCENARIO.turns))
-
-
-async def whole_call(w: World) -> Page:
-    call = await w.ring()
-    await talk_through(call, w.scenario)
-    assert await call.ended() == "completed"
-    return await w.finished(call)
 
 
 def lead_of(page: Page) -> dict[str, Any]:
@@ -29,7 +22,7 @@ def lead_of(page: Page) -> dict[str, Any]:
 
 async def test_what_no_tool_saved_is_read_from_the_transcript(database_url: str) -> None:
     async with world(database_url, scenario=UNSAVED) as w:
-        page = await whole_call(w)
+        _, page = await whole_call(w)
         requests = w.openai.requests.of("POST /v1/chat/completions")
     assert lead_of(page)["full_name"] == "John Doe"
     assert lead_of(page)["zip_code"] == "30093"
@@ -48,7 +41,7 @@ async def test_two_readings_that_disagree_are_a_question_to_a_person(database_ur
             [{"full_name": "John Doe", "zip_code": "30093"}]
             + [{"full_name": "John Doe", "zip_code": "30039"}]
         )
-        page = await whole_call(w)
+        _, page = await whole_call(w)
     assert lead_of(page)["full_name"] == "John Doe"
     assert lead_of(page)["zip_code"] is None
     (item,) = (await read_books(database_url)).reviews
@@ -60,7 +53,7 @@ async def test_what_the_caller_gave_in_the_call_beats_any_reading(sqlite_url: st
     async with world(sqlite_url, scenario=SCENARIO) as w:
         wrong = {"full_name": "Jane Roe", "zip_code": "10001"}
         w.openai.extractions.extend([wrong, wrong])
-        page = await whole_call(w)
+        _, page = await whole_call(w)
     assert lead_of(page)["full_name"] == "John Doe"
     assert lead_of(page)["zip_code"] == "30093"
 
@@ -74,7 +67,7 @@ async def test_without_a_usable_reading_the_rules_read(sqlite_url: str, fault: s
             w.openai.faults.rest_hangs = True
         else:
             w.openai.extractions.extend([fault] * 8)  # type: ignore[list-item]
-        page = await whole_call(w)
+        _, page = await whole_call(w)
     assert lead_of(page)["zip_code"] == "30093"
     assert {value.source for value in page.values if value.name == "zip_code"} == {"inferred"}
 
@@ -82,7 +75,7 @@ async def test_without_a_usable_reading_the_rules_read(sqlite_url: str, fault: s
 async def test_one_bad_answer_is_asked_for_again_in_other_words(sqlite_url: str) -> None:
     async with world(sqlite_url, scenario=UNSAVED, extraction_runs=1) as w:
         w.openai.extractions.append("garbage")
-        page = await whole_call(w)
+        _, page = await whole_call(w)
         requests = w.openai.requests.of("POST /v1/chat/completions")
     assert lead_of(page)["zip_code"] == "30093"
     assert len(requests) == 2

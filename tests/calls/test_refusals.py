@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ivr.voice import endpoints
-from tests.calls.world import PUBLIC, SID, TOKEN, World, converse, short, talk_through, world
+from tests.calls.world import PUBLIC, SID, TOKEN, World, by_gather, short, talk_through, world
 from tools.emulators.twilio import frames
 from tools.emulators.twilio.signing import sign
 
@@ -204,7 +204,7 @@ async def test_an_oversized_frame_in_the_middle_of_a_call_costs_the_stream_only(
         assert await call.said("Sorry, we were cut off.")
         model = await w.openai.session()
         await model.wait_closed()
-        await converse(call, [("ZIP code", "30093")])
+        await by_gather(call, [("ZIP code", "30093")])
         await call.gathering()
         await call.hang_up()
         page = await w.finished(call)
@@ -262,8 +262,11 @@ async def test_during_a_rotation_both_tokens_are_good(sqlite_url: str) -> None:
         await w.finished(call)
 
 
-async def test_after_of_a_call_that_nobody_knows_is_not_found(sqlite_url: str) -> None:
+async def test_a_caller_whom_nobody_knows_any_more_is_asked_by_gather(sqlite_url: str) -> None:
     async with world(sqlite_url) as w:
-        answer = await post_signed(w, "/twilio/voice/after", FORM)
-    assert answer.status_code == 404
-    assert FORM["CallSid"] in answer.json()["error"]
+        form = {**FORM, "CallStatus": "in-progress"}
+        answer = await post_signed(w, "/twilio/voice/after", form)
+        books = await w.books()
+    assert answer.status_code == 200 and "<Gather" in answer.text
+    assert [conversation.session_key for conversation in books.conversations] == [FORM["CallSid"]]
+    assert w.openai.upgrades == []

@@ -9,8 +9,9 @@ import pytest
 from ivr.db import Database
 from ivr.db.tables import Lifecycle
 from ivr.voice import endpoints, session
-from tests.calls.world import GRACE, PUBLIC, converse, free_port, world
+from tests.calls.world import GRACE, PUBLIC, by_gather, world
 from tests.leads.cast import until
+from tests.nobody import nobody
 
 PROMISE_S = 0.5
 
@@ -34,15 +35,15 @@ async def test_the_lead_exists_when_the_ring_is_answered(database_url: str) -> N
 async def test_a_ring_is_answered_at_once_while_the_model_is_out_of_reach(
     sqlite_url: str,
 ) -> None:
-    nowhere = f"http://127.0.0.1:{free_port()}/v1"
-    async with world(sqlite_url, openai_base_url=nowhere) as w:
-        took = []
-        for number in range(5):
-            began = time.perf_counter()
-            call = await w.ring(f"+1770555012{number}")
-            took.append(time.perf_counter() - began)
-            assert call.webhooks[0].status == 200 and b"<Stream" in call.webhooks[0].body
-            await call.hang_up()
+    with nobody() as nowhere:
+        async with world(sqlite_url, openai_base_url=f"{nowhere}/v1") as w:
+            took = []
+            for number in range(5):
+                began = time.perf_counter()
+                call = await w.ring(f"+1770555012{number}")
+                took.append(time.perf_counter() - began)
+                assert call.webhooks[0].status == 200 and b"<Stream" in call.webhooks[0].body
+                await call.hang_up()
     assert median(took) < PROMISE_S
 
 
@@ -64,7 +65,7 @@ async def test_a_stream_that_never_opened_is_followed_by_gather(
     async with world(sqlite_url) as w:
         w.twilio.faults.missing_signature = "stream"  # no stream ever opens
         call = await w.ring()
-        await converse(call, [("first and last name", "John Doe")])
+        await by_gather(call, [("first and last name", "John Doe")])
         await call.gathering()
         await call.hang_up()
         page = await w.finished(call)
@@ -107,7 +108,7 @@ async def test_a_caller_handed_to_gather_is_not_hung_up_on_by_the_net(
         call = await w.ring()
         await call.gathering()
         await until(lambda: not any("make_sure" in repr(task) for task in asyncio.all_tasks()))
-        await converse(call, [("first and last name", "John Doe")])
+        await by_gather(call, [("first and last name", "John Doe")])
         await call.gathering()
         await call.hang_up()
         await w.finished(call)

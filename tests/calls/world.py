@@ -1,8 +1,6 @@
 """The whole world of a call: the real server in this loop, and the emulated vendors around it."""
 
-import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -26,12 +24,13 @@ from ivr.db.tables import (
     Turn,
 )
 from ivr.settings import Settings
+from tests.leads.cast import until
+from tools.call_page import CallPages, Page
 from tools.emulators.npa import NpaEmulator
 from tools.emulators.openai import OpenAIEmulator
-from tools.emulators.serving import serve
+from tools.emulators.serving import listen, serve
 from tools.emulators.twilio import TwilioEmulator
 from tools.emulators.twilio.call import Call
-from tools.ledger import Ledger, Page
 from tools.scenarios import Expect, Scenario, load
 
 SPEED = 20.0
@@ -43,7 +42,6 @@ PUBLIC = "https://ivr.example.test"
 NPA_USER, NPA_PASSWORD = "buyer", "secret"
 WORD_MS = 400
 GRACE = 3.0  # seconds, where nothing but time tells that a call is over
-FINISH_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,29 +116,31 @@ class World:
 
     async def page(self, call: Call) -> Page:
         """Return what the database knows about a call."""
-        return await Ledger(self.db).page(call.sid)
+        return await CallPages(self.db).page(call.sid)
 
     async def finished(self, call: Call) -> Page:
         """Wait until the road has done its work."""
-        async with asyncio.timeout(FINISH_SECONDS):
-            while True:
-                page = await self.page(call)
-                if page.conversation is not None and page.conversation.finished_at is not None:
-                    return page
-                await asyncio.sleep(0.02)
+        return await self.until_page(call, _is_finished)
 
     async def until_page(self, call: Call, is_true: Callable[[Page], bool]) -> Page:
         """Wait until the database knows what `is_true` looks for."""
-        async with asyncio.timeout(FINISH_SECONDS):
-            while True:
-                page = await self.page(call)
-                if is_true(page):
-                    return page
-                await asyncio.sleep(0.02)
+        page = Page()
+
+        async def is_seen() -> bool:
+            nonlocal page
+            page = await self.page(call)
+            return is_true(page)
+
+        await until(is_seen)
+        return page
 
     async def books(self) -> Books:
         """Return every row there is now."""
         return await read_books(self.settings.database_url)
+
+
+def _is_finished(page: Page) -> bool:
+    return page.conversation is not None and page.conversation.finished_at is not None
 
 
 @asynccontextmanager
@@ -156,27 +156,31 @@ async def world(
 ) -> AsyncIterator[World]:
     """Open it all; on the way out the emulators say whether anybody broke a protocol."""
     told = load(scenario) if isinstance(scenario, str) else scenario
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    async with (
-        NpaEmulator(username=NPA_USER, password=NPA_PASSWORD) as npa,
-        OpenAIEmulator(told, speed=speed, pace=pace, allow_violations=allow_violations) as openai,
-        TwilioEmulator(
-            SID,
-            TOKEN,
-            webhook=f"{url}{door}",
-            public_base_url=PUBLIC,
-            status_callback=f"{url}/twilio/voice/status",
-            speed=speed,
-        ) as twilio,
-    ):
-        settings = settings_for(database_url, openai, twilio, npa, **changes)
-        async with AsyncExitStack() as resources, AsyncExitStack() as server:
-            app = create_app(settings)
-            await server.enter_async_context(serve(app, port=port, ws_max_size=64 * 1024))
-            db = Database(settings.database_url)
-            resources.push_async_callback(db.close)
-            yield World(settings, openai, twilio, npa, db, url, told, server)
+    with listen() as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with (
+            NpaEmulator(username=NPA_USER, password=NPA_PASSWORD) as npa,
+            OpenAIEmulator(
+                told, speed=speed, pace=pace, allow_violations=allow_violations
+            ) as openai,
+            TwilioEmulator(
+                SID,
+                TOKEN,
+                webhook=f"{url}{door}",
+                public_base_url=PUBLIC,
+                status_callback=f"{url}/twilio/voice/status",
+                speed=speed,
+            ) as twilio,
+        ):
+            settings = settings_for(database_url, openai, twilio, npa, **changes)
+            async with AsyncExitStack() as resources, AsyncExitStack() as server:
+                app = create_app(settings)
+                await server.enter_async_context(
+                    serve(app, listener=listener, ws_max_size=64 * 1024)
+                )
+                db = Database(settings.database_url)
+                resources.push_async_callback(db.close)
+                yield World(settings, openai, twilio, npa, db, url, told, server)
 
 
 def settings_for(
@@ -233,7 +237,15 @@ async def talk_through(call: Call, scenario: Scenario, *, turns: int | None = No
             await call.play(words(turn.caller))
 
 
-async def converse(call: Call, steps: Sequence[tuple[str, str]]) -> None:
+async def whole_call(w: World) -> tuple[Call, Page]:
+    """Have the whole conversation, and wait for the road."""
+    call = await w.ring()
+    await talk_through(call, w.scenario)
+    assert await call.ended() == "completed"
+    return call, await w.finished(call)
+
+
+async def by_gather(call: Call, steps: Sequence[tuple[str, str]]) -> None:
     """Answer each question asked by <Gather>, which must contain the step's first text.
 
     An answer of digits alone, such as "30093#", is keyed in.
@@ -252,9 +264,3 @@ async def converse(call: Call, steps: Sequence[tuple[str, str]]) -> None:
 def words(text: str) -> bytes:
     """Return mu-law noise as long as it takes to say `text`; its meaning is in the scenario."""
     return bytes(b"\x10\x90" * (WORD_MS * 4)) * max(1, len(text.split()) // 2)
-
-
-def free_port() -> int:
-    """Return a port that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,6 +68,48 @@ async def test_an_early_hang_up_shows_what_was_not_reached(
     assert checks(told)["fields"] is False
     assert told["missing"] == ["zip_code", "vehicle_year", "vehicle_make", "vehicle_model"]
     assert "no: the caller hung up" in (await terminal.run("explain", "CA1")).out
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("incomplete", "yes: the assistant said goodbye with something missing"),
+        ("silence", "yes: goodbye, nobody spoke any more"),
+        ("length_cap", "yes: goodbye, the call reached its longest time"),
+        ("transfer", "yes: handed to a person"),
+    ],
+)
+async def test_an_end_that_the_log_calls_a_goodbye_is_one(
+    house: House, terminal: Terminal, reason: str, words: str
+) -> None:
+    await house.conclude(await house.call("CA1"), reason=reason)
+    (check,) = (row for row in (await story(terminal, "CA1"))["checks"] if row["id"] == "goodbye")
+    assert (check["ok"], check["answer"]) == (True, words)
+
+
+async def test_a_profile_of_ones_own_says_what_is_missing(
+    house: House, terminal: Terminal, tmp_path: Path
+) -> None:
+    await house.use_own_profile(tmp_path / "mine.toml")
+    call = await house.call("CA1", known={"full_name": "John Doe"})
+    await house.conclude(call, reason="caller_hung_up")
+    told = await story(terminal, "CA1")
+    assert told["missing"] == ["zip_code", "vehicle_year", "vehicle_make", "vehicle_model"]
+    assert list(told["fields"]) == list(JOHN)
+
+
+async def test_a_call_is_told_though_its_profile_is_gone(
+    house: House, terminal: Terminal, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    await house.use_own_profile(path)
+    await house.lead("CA1")
+    path.unlink()
+    told = await story(terminal, "CA1")
+    assert told["fields"]["full_name"]["value"] == "John Doe"
+    assert checks(told)["fields"] is False
+    out = (await terminal.run("explain", "CA1")).out
+    assert "6; what is required is not known: no profile 'mine'" in out
 
 
 async def test_every_value_says_where_it_comes_from(house: House, terminal: Terminal) -> None:
@@ -176,11 +219,6 @@ async def test_a_call_without_a_number_is_held_for_an_operator(
     assert checks(told)["transcript"] is False
     assert "no phone number is known" in told["next"][0]
     assert "nobody said a word" in (await terminal.run("explain", "CA1")).out
-
-
-async def test_no_secret_of_the_call_is_shown(house: House, terminal: Terminal) -> None:
-    await house.call("CA1")
-    assert "stream_token_hash" not in (await story(terminal, "CA1"))["call"]
 
 
 async def test_an_unknown_call_names_the_latest_five(house: House, terminal: Terminal) -> None:

@@ -58,6 +58,32 @@ async def test_json_has_the_owners_columns(house: House, terminal: Terminal) -> 
     assert lead["created_at"].endswith("Z")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_profile_of_ones_own_says_what_is_missing(
+    house: House, terminal: Terminal, tmp_path: Path
+) -> None:
+    await house.use_own_profile(tmp_path / "mine.toml")
+    await refused(house, known=WITHOUT_MODEL)
+    (lead,) = json.loads((await terminal.run("leads", "list", "--json")).out)
+    assert lead["missing"] == ["vehicle_model"]
+    assert "vehicle_model  missing" in (await terminal.run("leads", "show", "1")).out
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_leads_are_shown_though_their_profile_is_gone(
+    house: House, terminal: Terminal, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    await house.use_own_profile(path)
+    await house.lead("CA1")
+    path.unlink()
+    answer = await terminal.run("leads", "succeeded")
+    assert answer.code == 0
+    (line,) = answer.out.splitlines()[1:]
+    for words in ("John Doe", "+1 770-555-0123", "30093 2020 Yamaha MT-07"):
+        assert words in line
+
+
 async def test_a_scheduled_retry_is_told(house: House, terminal: Terminal) -> None:
     house.npa.faults.status = 503
     await house.lead("CA1")

@@ -2,22 +2,29 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 from sqlmodel import SQLModel, select
 
 from ivr import tenants
 from ivr.conversations import Said, write_turn
 from ivr.db import Database
-from ivr.db.tables import Channel, Conversation, ConversationStatus, Role, Source
+from ivr.db.tables import Channel, Conversation, ConversationStatus, Role, Source, utc_now
 from ivr.errors import ModelError
+from ivr.jobs import Jobs
 from ivr.leads import intake, values
+from ivr.leads.extraction import Model
 from ivr.leads.profile import load_profile
+from ivr.leads.road import Road
+from ivr.leads.submissions import Submissions
 from ivr.settings import Settings
 from ivr.vendors.llm import Answer, Usage
+from tools.emulators.npa import NpaEmulator
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 JOHN = "+17705550123"
@@ -155,6 +162,57 @@ async def until(
             if await result if isinstance(result, Awaitable) else result:
                 return
             await asyncio.sleep(0.02)
+
+
+class DyingJobs(Jobs):
+    """Jobs of a process that dies after the step of this name, before that is written down."""
+
+    dies_after = ""
+
+    async def step(self, name: str, function: Callable[..., Any], *args: object) -> Any:
+        if name != self.dies_after:
+            return await super().step(name, function, *args)
+        await function(*args)
+        raise asyncio.CancelledError
+
+
+@asynccontextmanager
+async def road_of(
+    db: Database,
+    npa: NpaEmulator,
+    *models: Model,
+    dies_after: str = "",
+    live: Collection[str] = (),
+    **settings: Any,
+) -> AsyncIterator[Road]:
+    """A process with its road, without the schedule; it carries the conversations in `live`."""
+    given = settings_for(db.url, npa.base_url, **settings)
+    jobs = DyingJobs(db.url, executor_id=given.executor_id)
+    jobs.dies_after = dies_after
+    async with httpx.AsyncClient() as http:
+        submissions = Submissions(db, http, given, load_profile)
+        road = Road(
+            given, db, jobs, submissions, models, load_profile, is_live=lambda key: key in live
+        )
+        await submissions.recover(opened_at=utc_now())
+        await jobs.open()
+        try:
+            yield road
+        finally:
+            await jobs.close()
+
+
+async def finish(road: Road, db: Database, conversation: Conversation) -> Conversation:
+    """Have the conversation's episode finished and return it."""
+    await road.start_finish(conversation.id, conversation.episode)
+    await until(lambda: is_finished(db, conversation.id))
+    return await reread(db, conversation)
+
+
+async def reread(db: Database, conversation: Conversation) -> Conversation:
+    """The conversation as it is now."""
+    async with db.read() as session:
+        return await session.get_one(Conversation, conversation.id)
 
 
 class Clock:

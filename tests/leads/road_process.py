@@ -1,6 +1,4 @@
-"""A process of its own that walks the road, for tests that kill it: settings come from the
-environment.
-"""
+"""A process that walks the road, for tests that kill it; its settings are the environment's."""
 
 import asyncio
 import sys

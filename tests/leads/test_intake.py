@@ -58,6 +58,14 @@ async def test_a_withheld_number_is_a_new_person_each_time(db: Database) -> None
     assert await rows(db, FieldValue) == []
 
 
+async def test_a_number_that_the_profile_would_refuse_is_no_phone_number_of_the_lead(
+    db: Database,
+) -> None:
+    conversation = await call(db, caller="+447911123456")
+    assert await rows(db, FieldValue) == []
+    assert conversation.from_number == "+447911123456"
+
+
 @pytest.mark.parametrize(
     ("raw", "number"),
     [

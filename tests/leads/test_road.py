@@ -1,6 +1,4 @@
-"""The road of a finished conversation, from the last word to the buyer: once, whatever dies on the
-way.
-"""
+"""The road of a finished conversation, to the buyer: once, whatever dies on the way."""
 
 import asyncio
 import os
@@ -33,12 +31,9 @@ from ivr.db.tables import (
     utc_now,
 )
 from ivr.errors import Conflict
-from ivr.jobs import Jobs
 from ivr.leads import review
-from ivr.leads.extraction import Model
 from ivr.leads.profile import load_profile
 from ivr.leads.road import Road, run_scheduler
-from ivr.leads.submissions import Submissions
 from ivr.vendors.llm import Answer
 from tests.leads.cast import (
     JOHN,
@@ -48,7 +43,9 @@ from tests.leads.cast import (
     ScriptedModel,
     answer,
     call,
+    finish,
     is_finished,
+    road_of,
     rows,
     save,
     settings_for,
@@ -57,50 +54,6 @@ from tests.leads.cast import (
 )
 from tools.emulators.npa import NpaEmulator
 from tools.emulators.openai import OpenAIEmulator
-
-
-@pytest.fixture
-async def npa() -> AsyncIterator[NpaEmulator]:
-    async with NpaEmulator(username="buyer", password="secret") as emulator:
-        yield emulator
-
-
-class DyingJobs(Jobs):
-    """Jobs of a process that dies after the step of this name, before that is written down."""
-
-    dies_after = ""
-
-    async def step(self, name: str, function: Callable[..., Any], *args: object) -> Any:
-        if name != self.dies_after:
-            return await super().step(name, function, *args)
-        await function(*args)
-        raise asyncio.CancelledError
-
-
-@asynccontextmanager
-async def road_of(
-    db: Database, npa: NpaEmulator, *models: Model, dies_after: str = "", **settings: Any
-) -> AsyncIterator[Road]:
-    """A process with its road, without the schedule."""
-    given = settings_for(db.url, npa.base_url, **settings)
-    jobs = DyingJobs(db.url, executor_id=given.executor_id)
-    jobs.dies_after = dies_after
-    async with httpx.AsyncClient() as http:
-        submissions = Submissions(db, http, given, load_profile)
-        road = Road(given, db, jobs, submissions, models, load_profile)
-        await submissions.recover(opened_at=utc_now())
-        await jobs.open()
-        try:
-            yield road
-        finally:
-            await jobs.close()
-
-
-async def finish(road: Road, db: Database, conversation: Conversation) -> Conversation:
-    await road.start_finish(conversation.id, conversation.episode)
-    await until(lambda: is_finished(db, conversation.id))
-    async with db.read() as session:
-        return await session.get_one(Conversation, conversation.id)
 
 
 async def test_a_call_becomes_a_lead_at_the_buyer(db: Database, npa: NpaEmulator) -> None:

@@ -1,6 +1,4 @@
-"""Sending finished leads: once, whoever sends; and every way of failing ends where a person can see
-it.
-"""
+"""Sending finished leads: once, whoever sends; every way of failing ends before a person."""
 
 import asyncio
 import uuid
@@ -10,6 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db import Database
 from ivr.db.tables import (
@@ -23,18 +24,14 @@ from ivr.db.tables import (
     SucceededLead,
     Tenant,
 )
-from ivr.errors import Conflict, NotFound
+from ivr.errors import Conflict, NotFound, ProfileError
+from ivr.leads import stages
 from ivr.leads import submissions as sending
-from ivr.leads.profile import load_profile
+from ivr.leads.handover import Profiles
+from ivr.leads.profile import Profile, load_profile
 from ivr.leads.submissions import DELAYS, Submissions
-from tests.leads.cast import LEAD, NOW, Clock, call, rows, settings_for, until
+from tests.leads.cast import LEAD, NOW, Clock, call, rows, save, settings_for, until
 from tools.emulators.npa import NpaEmulator
-
-
-@pytest.fixture
-async def npa() -> AsyncIterator[NpaEmulator]:
-    async with NpaEmulator(username="buyer", password="secret") as emulator:
-        yield emulator
 
 
 @pytest.fixture
@@ -53,15 +50,15 @@ class Desk:
         self.submission_id = uuid.uuid4()
         self.tenant_id = uuid.uuid4()
 
-    def process(self, **changes: Any) -> Submissions:
+    def process(self, *, profiles: Profiles = load_profile, **changes: Any) -> Submissions:
         """Another process on the same database."""
         settings = settings_for(self.db.url, self.npa.base_url, **changes)
         return Submissions(
-            self.db, self.http, settings, load_profile, clock=self.clock, chance=lambda: 0.5
+            self.db, self.http, settings, profiles, clock=self.clock, chance=lambda: 0.5
         )
 
     async def put(self, **changes: Any) -> None:
-        conversation = await call(self.db)
+        conversation = self.conversation = await call(self.db)
         self.tenant_id = conversation.tenant_id
         submission = Submission(
             id=self.submission_id,
@@ -90,6 +87,12 @@ class Desk:
         (failed,) = await rows(self.db, FailedLead)
         assert isinstance(failed, FailedLead)
         return failed
+
+    async def resolve(self, note: str) -> None:
+        failed_id = (await self.failed()).id
+        assert failed_id is not None
+        async with self.db.write() as session:
+            await sending.resolve(session, self.tenant_id, failed_id, note, now=self.clock.now)
 
     async def retry(self, *, force: bool = False) -> str:
         failed = await self.failed()
@@ -316,16 +319,9 @@ async def test_a_failed_lead_of_another_tenant_is_not_found(desk: Desk) -> None:
 async def test_a_failed_lead_can_be_closed_with_a_note_once(desk: Desk) -> None:
     desk.npa.faults.drop_after = True
     await desk.submissions.attempt(desk.submission_id)
-    failed_id = (await desk.failed()).id
-    assert failed_id is not None
-
-    async def close(note: str) -> None:
-        async with desk.db.write() as session:
-            await sending.resolve(session, desk.tenant_id, failed_id, note, now=desk.clock.now)
-
-    await close("phoned the buyer, they have it")
+    await desk.resolve("phoned the buyer, they have it")
     with pytest.raises(Conflict, match="phoned the buyer"):
-        await close("again")
+        await desk.resolve("again")
     with pytest.raises(Conflict, match="closed"):
         await desk.retry(force=True)
     (item,) = await rows(desk.db, ReviewItem)
@@ -333,6 +329,91 @@ async def test_a_failed_lead_can_be_closed_with_a_note_once(desk: Desk) -> None:
     async with desk.db.read() as session:
         assert await sending.failed(session, desk.tenant_id) == []
         assert len(await sending.failed(session, desk.tenant_id, include_resolved=True)) == 1
+
+
+async def test_closing_a_lead_that_may_have_arrived_makes_the_next_call_a_new_lead(
+    desk: Desk,
+) -> None:
+    desk.npa.faults.drop_after = True
+    await desk.submissions.attempt(desk.submission_id)
+    await desk.resolve("the buyer has it")
+    assert (await call(desk.db, sid="CA2")).lead_id != desk.conversation.lead_id
+
+
+async def test_closing_a_lead_that_was_refused_leaves_it_open_for_the_next_call(desk: Desk) -> None:
+    desk.npa.password = "changed"
+    await desk.submissions.attempt(desk.submission_id)
+    await desk.resolve("will call again")
+    assert (await call(desk.db, sid="CA2")).lead_id == desk.conversation.lead_id
+
+
+async def test_a_lead_that_cannot_be_packed_is_put_off_and_seen(desk: Desk) -> None:
+    def broken(key: str) -> Profile:
+        raise ProfileError(f"{key}: line 3 is no TOML")
+
+    with pytest.raises(ProfileError):
+        await desk.process(profiles=broken).attempt(desk.submission_id)
+    assert await desk.submissions.due() == []
+    assert (await desk.failed()).error_message == "powersports: line 3 is no TOML"
+    desk.clock.advance(timedelta(minutes=5))
+    assert list(await desk.submissions.due()) == [desk.submission_id]
+    outcome = await desk.submissions.attempt(desk.submission_id)
+    assert outcome and outcome.state is SubmissionState.SUCCEEDED
+    assert (await desk.failed()).resolved
+
+
+# Locks of rows, which only PostgreSQL has: the lead first, then its submission.
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_process_that_waits_for_a_lead_keeps_nobody_from_its_submission(
+    desk: Desk,
+) -> None:
+    async with desk.db.write() as session:
+        await stages.lock(session, desk.conversation.lead_id)
+        sender = asyncio.create_task(desk.submissions.attempt(desk.submission_id))
+        await until(lambda: _somebody_waits(desk.db))
+        await _lock_at_once(session, desk.submission_id)
+    outcome = await sender
+    assert outcome and outcome.state is SubmissionState.SUCCEEDED
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_an_operator_who_waits_for_a_lead_keeps_nobody_from_its_submission(
+    desk: Desk,
+) -> None:
+    desk.npa.faults.drop_after = True
+    await desk.submissions.attempt(desk.submission_id)
+    async with desk.db.write() as session:
+        await stages.lock(session, desk.conversation.lead_id)
+        operator = asyncio.create_task(desk.resolve("they have it"))
+        await until(lambda: _somebody_waits(desk.db))
+        await _lock_at_once(session, desk.submission_id)
+    await operator
+    assert (await desk.submission()).state == SubmissionState.RESOLVED
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_value_can_be_saved_while_its_lead_is_locked(desk: Desk) -> None:
+    async with desk.db.write() as session:
+        await stages.lock(session, desk.conversation.lead_id)
+        async with asyncio.timeout(5):
+            await save(desk.db, desk.conversation, {"zip_code": "30093"})
+
+
+async def _somebody_waits(db: Database) -> bool:
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with db.engine.connect() as connection:
+        return bool(await connection.scalar(query))
+
+
+async def _lock_at_once(session: AsyncSession, submission_id: uuid.UUID) -> None:
+    """Lock the submission, or raise when somebody else has it."""
+    query = select(Submission).where(Submission.id == submission_id)
+    assert (await session.exec(query.with_for_update(nowait=True))).one()
 
 
 async def test_succeeded_leads_are_found_by_time_and_channel(desk: Desk) -> None:

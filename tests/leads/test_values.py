@@ -1,12 +1,14 @@
-"""Which of a field's values counts."""
+"""What is kept of a field's values, and which one counts."""
 
 import uuid
 
 import pytest
 
+from ivr.db import Database
 from ivr.db.tables import FieldValue, Source
+from ivr.leads import values
 from ivr.leads.values import choose
-from tests.leads.cast import NOW
+from tests.leads.cast import NOW, call, rows
 
 
 def given(*story: tuple[Source, str | None]) -> str | None:
@@ -56,3 +58,26 @@ def test_the_value_that_counts(story: list[tuple[Source, str | None]], counts: s
 def test_a_confirmed_value_stays_confirmed_when_it_is_saved_again() -> None:
     rows = [(Source.CONFIRMED, "a"), (Source.TOOL, "a")]
     assert given(*rows) == "a"
+
+
+async def test_a_nul_is_left_out_of_a_value(db: Database) -> None:
+    conversation = await call(db, caller=None)
+    async with db.write() as session:
+        await values.add(
+            session,
+            conversation,
+            name="full_name",
+            value="John\0 Doe",
+            raw="John\0 Doe",
+            source=Source.TOOL,
+            problem="\0?",
+            quote="I am John\0 Doe",
+            now=NOW,
+        )
+    [row] = await rows(db, FieldValue)
+    assert (row.value, row.raw, row.problem, row.quote) == (
+        "John Doe",
+        "John Doe",
+        "?",
+        "I am John Doe",
+    )

@@ -15,13 +15,14 @@ from pydantic import BaseModel, TypeAdapter
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from ivr.agent.instructions import voice_instructions, voice_tools
+from ivr.agent.instructions import voice_instructions
+from ivr.agent.tool_schemas import voice_tools
 from ivr.leads.profile import load_profile
 from tools.demo_audio import Script, load_script
 
 for package in ("pocketsphinx", "webrtcvad", "espeakng_loader"):
     pytest.importorskip(package)
-from ivr.offline import offline_voice  # noqa: E402
+from ivr.offline import offline_voice  # noqa: E402  # only with the packages above
 
 POWERSPORTS = load_profile("powersports")
 SERVER_EVENTS: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)

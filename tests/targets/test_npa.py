@@ -1,12 +1,11 @@
-"""The buyer NPA: what we send, and what its answers mean; through the strict emulator where it can
-do it.
-"""
+"""The buyer NPA: what we send and what its answers mean, by the strict emulator where it can."""
 
 import asyncio
 import base64
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -189,6 +188,27 @@ async def test_a_buyer_who_cannot_be_reached_took_nothing(http: httpx.AsyncClien
     error = await refused(http, config(f"http://127.0.0.1:{port}"))
     assert error.kind is Failure.TRANSIENT
     assert "127.0.0.1 cannot be reached" in str(error)
+
+
+async def test_a_buyer_who_does_not_answer_the_door_took_nothing(http: httpx.AsyncClient) -> None:
+    """A queue of one that is full: the system lets further connections wait."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as queue:
+        address = full.getsockname()
+        for _ in range(4):
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        settings = config(f"http://127.0.0.1:{address[1]}", timeout_seconds=0.4)
+        error = await refused(http, settings)
+    assert error.kind is Failure.TRANSIENT
+
+
+async def test_a_buyer_who_never_greets_took_nothing(http: httpx.AsyncClient) -> None:
+    """TLS: nothing of the lead leaves before the handshake is over."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        error = await refused(http, config(url, timeout_seconds=0.4))
+    assert error.kind is Failure.TRANSIENT
 
 
 async def test_an_answer_that_drips_is_cut_off_in_time(http: httpx.AsyncClient) -> None:

@@ -1,6 +1,4 @@
-"""A plain client of the Realtime protocol for the emulator's tests: sends what a test says,
-remembers what comes.
-"""
+"""A plain Realtime client for the emulator's tests: sends what it is told, keeps what comes."""
 
 import base64
 import json

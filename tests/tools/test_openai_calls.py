@@ -1,6 +1,4 @@
-"""Scripted calls: the emulated model leads a conversation from greeting to goodbye, over a real
-socket.
-"""
+"""Scripted calls over a real socket: the emulated model leads from greeting to goodbye."""
 
 import json
 from typing import get_args

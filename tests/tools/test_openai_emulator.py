@@ -1,6 +1,4 @@
-"""The emulated Realtime service as a client sees it: order of events, audio, interruptions, the
-scripted call.
-"""
+"""The emulated Realtime service as a client sees it: order of events, audio, interruptions."""
 
 import asyncio
 import json

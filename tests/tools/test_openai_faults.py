@@ -32,9 +32,7 @@ async def spoken(openai: OpenAIEmulator, text: str = "Hello.") -> list[dict]:
 
 
 async def answered(openai: OpenAIEmulator, *said: str) -> list[dict]:
-    """Let the caller say things; return all events up to the end of the last answer, and a bit
-    more.
-    """
+    """Let the caller say things; return all events until just after the end of the last answer."""
     async with dial(openai) as client:
         await client.configure()
         session = await openai.session()

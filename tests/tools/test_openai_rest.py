@@ -1,6 +1,4 @@
-"""The emulated REST API: strict extraction with the vendor's own client, models with their shutdown
-dates, faults.
-"""
+"""The emulated REST API through the vendor's own client: extraction, shutdown dates, faults."""
 
 from collections.abc import AsyncIterator
 

@@ -1,6 +1,4 @@
-"""What the emulated Realtime service refuses: each refusal answers the client and fails the test
-that caused it.
-"""
+"""What the emulated Realtime service refuses: it answers the client and fails the test."""
 
 import base64
 import copy
@@ -56,9 +54,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 async def refusal(kind: str, **fields: Any) -> dict[str, Any]:
-    """Send one event to a fresh session; return the error and make sure that it counts as a
-    violation.
-    """
+    """Send one event to a fresh session; return the error, which must count as a violation."""
     async with OpenAIEmulator(allow_violations=True) as openai, dial(openai) as client:
         await client.send(kind, event_id="mine", **fields)
         error = await client.error()

@@ -19,12 +19,6 @@ from tests.tools.twilio_server import (
 )
 from tools.emulators.twilio import TwilioViolation
 
-
-@pytest.fixture
-async def server() -> Server:
-    return Server()
-
-
 # webhooks
 
 

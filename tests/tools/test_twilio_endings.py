@@ -11,34 +11,17 @@ from tests.tools.twilio_server import (
     CALLED,
     CALLER,
     PUBLIC,
+    SECOND,
+    STREAM_URL,
     TOKEN,
+    TONE,
     Server,
+    greet,
     listen,
-    mark,
     response,
-    say,
     stream,
     twilio_for,
 )
-
-TONE = bytes(range(160))
-SECOND = 8000
-STREAM_URL = "wss://ivr.example.test/stream"
-
-
-@pytest.fixture
-async def server() -> Server:
-    return Server()
-
-
-async def greet(socket: WebSocket, start: dict[str, Any]) -> None:
-    """Speak for a second with two marks, then listen."""
-    await socket.send_text(say(start, b"\x01" * (SECOND // 2)))
-    await socket.send_text(mark(start, "half"))
-    await socket.send_text(say(start, b"\x02" * (SECOND // 2)))
-    await socket.send_text(mark(start, "whole"))
-    await listen(socket)
-
 
 # endings
 

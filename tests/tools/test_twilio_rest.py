@@ -20,11 +20,6 @@ from tests.tools.twilio_server import (
 from tools.emulators.twilio import TwilioEmulator, TwilioViolation
 
 
-@pytest.fixture
-async def server() -> Server:
-    return Server()
-
-
 def client_for(twilio: TwilioEmulator, *, token: str = TOKEN) -> Client:
     client = Client(ACCOUNT, token)
     client.api.base_url = twilio.api_base_url

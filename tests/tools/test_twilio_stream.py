@@ -13,8 +13,12 @@ from tests.tools.twilio_server import (
     ACCOUNT,
     CALLED,
     CALLER,
+    SECOND,
+    STREAM_URL,
     TOKEN,
+    TONE,
     Server,
+    greet,
     listen,
     mark,
     outbound,
@@ -23,15 +27,6 @@ from tests.tools.twilio_server import (
     twilio_for,
 )
 from tools.emulators.twilio import TwilioViolation
-
-TONE = bytes(range(160))
-SECOND = 8000
-STREAM_URL = "wss://ivr.example.test/stream"
-
-
-@pytest.fixture
-async def server() -> Server:
-    return Server()
 
 
 async def echo(socket: WebSocket, start: dict[str, Any]) -> None:
@@ -42,15 +37,6 @@ async def echo(socket: WebSocket, start: dict[str, Any]) -> None:
             audio = base64.b64decode(frame["media"]["payload"])
             if set(audio) != {0xFF}:
                 await socket.send_text(say(start, audio))
-
-
-async def greet(socket: WebSocket, start: dict[str, Any]) -> None:
-    """Speak for a second with two marks, then listen."""
-    await socket.send_text(say(start, b"\x01" * (SECOND // 2)))
-    await socket.send_text(mark(start, "half"))
-    await socket.send_text(say(start, b"\x02" * (SECOND // 2)))
-    await socket.send_text(mark(start, "whole"))
-    await listen(socket)
 
 
 async def test_a_stream_starts_as_twilio_starts_it(server: Server) -> None:

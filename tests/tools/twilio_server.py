@@ -20,7 +20,10 @@ from tools.emulators.twilio import TwilioEmulator
 ACCOUNT, TOKEN = "AC" + "0" * 32, "12345"
 PUBLIC = "https://ivr.example.test"
 CALLER, CALLED = "+17705550123", "+18005551212"
-STREAM = '<Connect{}><Stream url="wss://ivr.example.test/stream">{}</Stream></Connect>'
+STREAM_URL = "wss://ivr.example.test/stream"
+STREAM = f'<Connect{{}}><Stream url="{STREAM_URL}">{{}}</Stream></Connect>'
+TONE = bytes(range(160))  # 20 ms, every byte another
+SECOND = 8000  # bytes
 
 Talk = Callable[[WebSocket, dict[str, Any]], Awaitable[None]]
 
@@ -106,6 +109,15 @@ async def listen(socket: WebSocket, until: str = "", count: int = 0) -> list[dic
     while not seen or (seen[-1]["event"] != until and len(seen) != count):
         seen.append(await server.receive(socket))
     return seen
+
+
+async def greet(socket: WebSocket, start: dict[str, Any]) -> None:
+    """Speak for a second with two marks, then listen."""
+    await socket.send_text(say(start, b"\x01" * (SECOND // 2)))
+    await socket.send_text(mark(start, "half"))
+    await socket.send_text(say(start, b"\x02" * (SECOND // 2)))
+    await socket.send_text(mark(start, "whole"))
+    await listen(socket)
 
 
 def say(start: dict[str, Any], ulaw: bytes) -> str:

@@ -1,3 +1,5 @@
+"""The bridge carries a call between two sockets in memory, and survives the death of either."""
+
 import asyncio
 import json
 import socket
@@ -13,6 +15,7 @@ from ivr.voice import bridge as bridge_module
 from ivr.voice.bridge import Bridge, connect_model
 from ivr.voice.call import Call
 from ivr.voice.script import Limits
+from tests.nobody import nobody
 from tests.voice.line import HALF_SECOND, script
 
 CLOSED = object()
@@ -310,11 +313,9 @@ async def test_a_model_that_refuses_the_connection(status):
 
 
 async def test_a_model_that_is_not_there():
-    async with serve(lambda connection: None, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-    base_url = f"http://127.0.0.1:{port}/v1"
-    async with carried(connect=lambda: connect_model(base_url, "m", "key")) as line:
-        pass
+    with nobody() as nowhere:
+        async with carried(connect=lambda: connect_model(f"{nowhere}/v1", "m", "key")) as line:
+            pass
 
     assert (line.outcome.reason, line.outcome.fallback) == ("model_unreachable", True)
 

@@ -631,3 +631,31 @@ def test_every_phase_can_end_and_nothing_follows_the_end():
     assert all(Phase.ENDED in moves for phase, moves in MOVES.items() if phase is not Phase.ENDED)
     assert MOVES[Phase.ENDED] == frozenset()
     assert set(MOVES) == set(Phase)
+
+
+def test_a_transcription_that_was_lost_does_not_end_the_writing_of_turns():
+    line = greeted()
+    line.happens(
+        realtime.CallerStarted(item_id="u1"),
+        realtime.CallerStopped(item_id="u1"),
+        realtime.ItemPlaced(realtime.Item(id="u1", type="message", role="user")),
+    )
+    line.answers("a2", "What is your ZIP code?")
+    line.is_heard()
+    line.says("u2", "30093")
+    assert [turn.item_id for turn in line.turns] == ["a1"]
+
+    line.passes(8.0)
+
+    assert [turn.item_id for turn in line.turns] == ["a1", "a2", "u2"]
+
+
+def test_words_cut_off_by_the_hang_up_are_heard_after_a_long_monologue():
+    line = greeted()
+    line.happens(realtime.CallerStarted(item_id="u1"))
+    line.passes(30.0)
+    line.happens(media_stream.StreamStopped())
+
+    line.happens(realtime.CallerTranscribed(item_id="u1", transcript="It is a Yamaha."))
+
+    assert [turn.text for turn in line.turns][1:] == ["It is a Yamaha."]

@@ -1,3 +1,5 @@
+"""A lane sends in order to one peer, however many put messages in, and knows when it is stuck."""
+
 import asyncio
 
 from ivr.voice.lane import Lane

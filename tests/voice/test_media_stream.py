@@ -1,3 +1,5 @@
+"""The frames of a media stream: Twilio's are understood, ours are what Twilio allows."""
+
 import base64
 import json
 

@@ -1,3 +1,5 @@
+"""What the caller has heard, by the marks that came back and the time that went by."""
+
 from ivr.voice.playback import Cut, Playback
 
 HALF_SECOND = 4000  # bytes

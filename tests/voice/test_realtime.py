@@ -7,6 +7,11 @@ from openai.types.realtime import (
     ConversationItemTruncateEvent,
     InputAudioBufferAppendEvent,
     InputAudioBufferCommitEvent,
+    RealtimeConversationItemAssistantMessage,
+    RealtimeConversationItemFunctionCall,
+    RealtimeConversationItemUserMessage,
+    RealtimeError,
+    RealtimeResponse,
     RealtimeServerEvent,
     ResponseCancelEvent,
     ResponseCreateEvent,
@@ -198,3 +203,53 @@ def test_the_reason_of_a_failed_response_is_found():
     assert isinstance(failed, realtime.ResponseEnded)
     assert failed.response.error_code == "rate_limit_exceeded"
     assert realtime.Response(id="r2").error_code is None
+
+
+def test_a_null_in_the_cost_costs_no_event():
+    counts = '{"text_tokens":null,"audio_tokens":null,"cached_tokens_details":{"text_tokens":null}}'
+    done = realtime.parse(
+        '{"type":"response.done","response":{"id":"r1","status":"completed","usage":{'
+        f'"input_tokens":7,"output_tokens":null,"input_token_details":{counts},'
+        f'"output_token_details":{counts}}}}}}}'
+    )
+    heard = realtime.parse(
+        '{"type":"conversation.item.input_audio_transcription.completed","item_id":"i1",'
+        '"transcript":"John Doe.","usage":{"type":"tokens","input_tokens":null}}'
+    )
+
+    assert isinstance(done, realtime.ResponseEnded)
+    assert (done.response.id, done.response.usage.input_tokens) == ("r1", 7)
+    assert heard == realtime.CallerTranscribed("i1", "John Doe.", realtime.Usage())
+
+
+@pytest.mark.parametrize("usage", ['"free"', '{"input_tokens":"7"}', "[]"])
+def test_a_cost_in_no_known_form_costs_no_event(usage):
+    done = realtime.parse(
+        f'{{"type":"response.done","response":{{"id":"r1","status":null,"usage":{usage}}}}}'
+    )
+
+    assert done == realtime.ResponseEnded(realtime.Response(id="r1"))
+
+
+def _nullable(kind: type[BaseModel]) -> dict[str, None]:
+    return {name: None for name, field in kind.model_fields.items() if not field.is_required()}
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        ("conversation.item.added", RealtimeConversationItemUserMessage),
+        ("conversation.item.done", RealtimeConversationItemAssistantMessage),
+        ("response.output_item.done", RealtimeConversationItemFunctionCall),
+        ("response.created", RealtimeResponse),
+        ("error", RealtimeError),
+    ],
+)
+def test_null_is_taken_wherever_openai_s_own_types_allow_it(event, kind):
+    thing = {**_nullable(kind), "type": "message", "content": [{"type": None, "text": None}]}
+    message = {"type": event, "previous_item_id": None}
+    parsed = realtime.parse(
+        json.dumps({**message, "item": thing, "response": thing, "error": thing})
+    )
+
+    assert isinstance(parsed, realtime.EVENTS[event])

@@ -1,3 +1,5 @@
+"""Who may ask the model for a response, and when: with literals, no socket."""
+
 from ivr.voice.response_slot import ResponseSlot, Slot
 
 

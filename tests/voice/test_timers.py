@@ -1,3 +1,5 @@
+"""Timers fall due in their order, each once."""
+
 import math
 
 from ivr.voice.timers import Timer, Timers

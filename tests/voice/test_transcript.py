@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from ivr.voice import realtime
@@ -11,7 +13,7 @@ from ivr.voice.realtime import (
     ItemPlaced,
     Part,
 )
-from ivr.voice.transcript import Transcript, shorten
+from ivr.voice.transcript import TRANSCRIPTION_S, Transcript, shorten
 
 
 def placed(item_id, role, behind=None, kind="message", text=None):
@@ -22,8 +24,8 @@ def placed(item_id, role, behind=None, kind="message", text=None):
 def said(events, playback=None):
     transcript = Transcript()
     for event in events:
-        transcript.receive(event)
-    turns = transcript.leave(playback or Playback())
+        transcript.receive(event, 0.0)
+    turns = transcript.leave(playback or Playback(), 0.0)
     return [(turn.item_id, turn.previous_item_id, turn.role, turn.text) for turn in turns]
 
 
@@ -90,12 +92,12 @@ def test_an_answer_is_no_turn_until_it_was_heard_or_cut():
     playback = Playback()
     transcript = Transcript()
     playback.send("a1", 8000, now=0.0)
-    transcript.receive(AssistantText("a1", "one two three four five six seven eight"))
-    assert transcript.leave(playback) == []
+    transcript.receive(AssistantText("a1", "one two three four five six seven eight"), 0.0)
+    assert transcript.leave(playback, 0.0) == []
 
     playback.cut(now=0.5)
 
-    (turn,) = transcript.leave(playback)
+    (turn,) = transcript.leave(playback, 0.5)
     assert turn.cut
     assert turn.heard_ms == 500
     assert turn.text == "one two three four"
@@ -107,3 +109,36 @@ def test_an_answer_is_no_turn_until_it_was_heard_or_cut():
 )
 def test_a_text_is_shortened_at_the_end_of_a_word(share, text):
     assert shorten("Hello there", share) == text
+
+
+def test_a_transcription_that_was_lost_holds_nothing_back_for_long():
+    transcript = Transcript()
+    transcript.receive(placed("u1", "user"), 1.0)
+    transcript.receive(AssistantText("a1", "Thanks."), 2.0)
+    assert transcript.wake_at == 1.0 + TRANSCRIPTION_S
+    assert transcript.leave(Playback(), transcript.wake_at - 0.1) == []
+
+    (turn,) = transcript.leave(Playback(), transcript.wake_at)
+
+    assert turn.text == "Thanks."
+    assert transcript.wake_at == math.inf
+
+
+def test_a_transcription_that_comes_too_late_is_kept_at_the_end():
+    transcript = Transcript()
+    transcript.receive(placed("u1", "user"), 0.0)
+    transcript.receive(AssistantText("a1", "Thanks."), 2.0)
+    transcript.leave(Playback(), TRANSCRIPTION_S)
+
+    transcript.receive(CallerTranscribed("u1", "John Doe."), 20.0)
+
+    (turn,) = transcript.leave(Playback(), 20.0)
+    assert (turn.previous_item_id, turn.text) == ("a1", "John Doe.")
+
+
+def test_words_cut_off_are_waited_for_however_long_nothing_came_before():
+    transcript = Transcript()
+    transcript.receive(AssistantText("a1", "Thanks."), 0.0)
+    transcript.expect("u1", 60.0)
+    transcript.leave(Playback(), 60.0)
+    assert transcript.awaits_caller

@@ -1,3 +1,5 @@
+"""TwiML documents, letter for letter as Twilio reads them."""
+
 import pytest
 
 from ivr.voice import twiml
@@ -32,9 +34,9 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
             'timeout="20"><Number>+18005551212</Number></Dial></Response>',
         ),
         (
-            twiml.dial("+18005551212", say="One moment.", timeout_s=10),
+            twiml.dial("+18005551212", say="One moment."),
             '<Response><Say language="en-US">One moment.</Say><Dial answerOnBridge="true" '
-            'timeout="10"><Number>+18005551212</Number></Dial></Response>',
+            'timeout="20"><Number>+18005551212</Number></Dial></Response>',
         ),
         (
             twiml.hold("https://h/voice?try=2"),

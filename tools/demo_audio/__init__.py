@@ -1,4 +1,4 @@
-"""What the synthetic caller says, as data: reads `tools/scenarios/<name>.toml` with `[[answers]]`.
+"""What a synthetic caller says, as data: `<name>.toml` with `[[answers]]`, and the clips it names.
 
 An answer belongs to whatever question its `when` is found in, so a question asked again is answered
 again. The sound lies beside this file, made by `render.py`; nothing here plays it.
@@ -14,7 +14,6 @@ from typing import Any
 from tools.caller import Answer
 
 CLIPS = Path(__file__).parent
-SCENARIOS = Path(__file__).parent.parent / "scenarios"
 
 _KEYS = {"title", "profile", "caller", "called", "answers", "expect"}
 _ANSWER_KEYS = {"when", "say", "clip"}
@@ -38,7 +37,7 @@ class Script:
 
 def load_script(name: str) -> Script:
     """Return the script of a name, or of a path to a TOML file; raises ScriptError."""
-    path = SCENARIOS / f"{name}.toml" if "/" not in name else Path(name)
+    path = CLIPS / f"{name}.toml" if "/" not in name else Path(name)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as exc:

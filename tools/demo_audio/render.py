@@ -1,6 +1,6 @@
 """Renders what synthetic callers say with flite's voice rms, as mu-law 8 kHz; also invents some.
 
-`python -m tools.demo_audio.render` makes the committed clips of `tools/scenarios/demo.toml` anew.
+`python -m tools.demo_audio.render` makes the committed clips of `demo.toml` anew.
 flite is needed for that alone: playing the clips needs nothing.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ivr.leads.field_types.spoken_numbers import UNITS, below_hundred
 from ivr.offline.sound import BYTES_PER_MS, SILENCE, to_telephone
-from tools.demo_audio import CLIPS, SCENARIOS
+from tools.demo_audio import CLIPS
 
 VOICE = "rms"  # of flite's voices the one that the recogniser understands best
 _MARGIN_MS = 60
@@ -109,7 +109,7 @@ def said_year(year: int) -> str:
 
 def main() -> None:
     """Render the demo's clips."""
-    table = tomllib.loads((SCENARIOS / "demo.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads((CLIPS / "demo.toml").read_text(encoding="utf-8"))
     for answer in table["answers"]:
         assert re.fullmatch(r"\w+\.ulaw", answer["clip"]), "a clip lies beside this file"
         (CLIPS / answer["clip"]).write_bytes(render(answer["say"]))

@@ -9,12 +9,22 @@ from typing import Any
 import uvicorn
 
 
+def listen(port: int = 0) -> socket.socket:
+    """Return a socket that listens on 127.0.0.1: its port is known before anybody serves there."""
+    return socket.create_server(("127.0.0.1", port), backlog=512)
+
+
 @asynccontextmanager
 async def serve(
-    app: Any, *, port: int = 0, ws_max_size: int = 16 * 1024 * 1024, **options: Any
+    app: Any,
+    *,
+    port: int = 0,
+    listener: socket.socket | None = None,
+    ws_max_size: int = 16 * 1024 * 1024,
+    **options: Any,
 ) -> AsyncIterator[int]:
-    """Serve `app` on 127.0.0.1 and yield the port; the server is gone when the block ends."""
-    listener = socket.create_server(("127.0.0.1", port), backlog=512)
+    """Serve `app` on 127.0.0.1 and yield the port; server and listener are gone after the block."""
+    listener = listener or listen(port)
     config = uvicorn.Config(
         app,
         log_config=None,

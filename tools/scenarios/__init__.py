@@ -1,5 +1,4 @@
-"""Conversations as data: reads `*.toml` into a `Scenario`, or says which file, key and reason stand
-in the way.
+"""Conversations as data: reads `*.toml` into a `Scenario`, or names the file, key and reason.
 
 One turn is the assistant's response followed by the caller's answer. The OpenAI emulator performs
 the assistant's side, the Twilio emulator the caller's. This file knows neither of them and no
@@ -33,8 +32,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """`calls` are made before `assistant` is spoken and `then_calls` after it; `caller` is the
-    answer, "" in the last turn.
+    """The assistant makes `calls`, speaks, makes `then_calls`; the caller answers ("" at the end).
 
     `on_problem` is spoken instead of `assistant` when one of the `calls` was answered with
     `"saved": false`.
@@ -56,9 +54,7 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One conversation. `caller` and `called` are E.164; `extraction` is what the emulated text
-    model finds.
-    """
+    """One conversation: `caller` and `called` in E.164, `extraction` by the emulated text model."""
 
     name: str
     title: str
@@ -76,9 +72,7 @@ def names() -> list[str]:
 
 
 def load(name: str | Path) -> Scenario:
-    """Return the scenario called `name` (a name from `names()`, or a path to a file); raise
-    ScenarioError.
-    """
+    """Return the scenario called `name`, of `names()` or a file's path; raise ScenarioError."""
     path = Path(name)
     if path.suffix != ".toml":
         path = FOLDER / f"{name}.toml"
@@ -91,9 +85,7 @@ def load(name: str | Path) -> Scenario:
 
 
 def parse(text: str, *, source: str) -> Scenario:
-    """Return the scenario in `text`; `source` is the file name used in errors. Raises
-    ScenarioError.
-    """
+    """Return the scenario in `text`; raise ScenarioError, which names `source`."""
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from typing import Any
 
 import httpx
 
@@ -43,11 +44,11 @@ class Visit:
     now: datetime
     skews: list[float] = field(default_factory=list)
 
-    async def get(self, url: str, **options: object) -> httpx.Response:
+    async def get(self, url: str, **options: Any) -> httpx.Response:
         """GET once and note the neighbour's clock; raises httpx's errors."""
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                response = await self.http.get(url, **options)  # type: ignore[arg-type]
+                response = await self.http.get(url, **options)
         except TimeoutError as exc:
             raise httpx.ReadTimeout(f"no answer in {TIMEOUT_SECONDS:g} s") from exc
         said = response.headers.get("date", "")

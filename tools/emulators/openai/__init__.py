@@ -1,9 +1,8 @@
-"""A strict emulator of OpenAI: the Realtime API (GA) and the parts of REST that `ivr` uses. See
-`emulator`.
+"""A strict emulator of OpenAI: the Realtime API (GA) and the parts of REST that `ivr` uses.
 
-It refuses what the service refuses, sends what the service sends in its order and pace, and
-misbehaves on demand (`faults`). It understands no speech: it finds the caller's words in the
-scenario, and its own voice is a marked tone.
+Begin to read in `emulator`. It refuses what the service refuses, sends what the service sends in
+its order and pace, and misbehaves on demand (`faults`). It understands no speech: it finds the
+caller's words in the scenario, and its own voice is a marked tone.
 """
 
 from tools.emulators.openai.audio import Block, blocks

@@ -19,9 +19,7 @@ _HEADER = 5
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """An audio format of the Realtime API: its size per ms and how loud each byte is (0 for bytes
-    that tell nothing).
-    """
+    """An audio format of the Realtime API: bytes per ms; how loud each byte is (0: untold)."""
 
     name: str
     bytes_per_ms: int
@@ -110,9 +108,7 @@ def speech(fmt: Format, *, session: int, first: int, count: int) -> bytes:
 
 
 def blocks(audio: bytes, fmt: Format = FORMATS["audio/pcmu"]) -> Iterator[Block]:
-    """Yield the blocks of `audio`; raise ValueError where it is not byte for byte what `speech`
-    made.
-    """
+    """Yield the blocks of `audio`; raise ValueError where it is not exactly what `speech` made."""
     tone = _TONES[fmt.name]
     for at in range(0, len(audio), fmt.block_bytes):
         block = audio[at : at + fmt.block_bytes]

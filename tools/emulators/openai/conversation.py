@@ -1,6 +1,4 @@
-"""The default conversation of one session: its items in order, and what may be done to them. No
-I/O, no clock.
-"""
+"""One session's conversation: its items in order, what may be done to them. No I/O, no clock."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,9 +8,7 @@ from tools.emulators.openai.refusal import Refusal, invalid_value
 
 @dataclass
 class Item:
-    """One conversation item. `view` is its wire object; `audio_ms` counts the assistant audio that
-    the server holds.
-    """
+    """One item: `view` is its wire object, `audio_ms` the assistant audio that the server holds."""
 
     view: dict[str, Any]
     previous_id: str | None

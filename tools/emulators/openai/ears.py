@@ -1,5 +1,4 @@
-"""The session's input audio buffer: counts what is appended, finds speech in it, commits it as user
-items.
+"""The session's input audio buffer: counts what is appended, finds speech, commits user items.
 
 What happens because of it (cancelling, answering) is asked of the session through `Listener`.
 """
@@ -25,9 +24,7 @@ class Listener(Protocol):
         """Return what the caller said in the audio just committed."""
 
     async def interrupt(self) -> None:
-        """The caller speaks over the assistant: the active response, if any, is cancelled when this
-        returns.
-        """
+        """The caller speaks over the assistant: no response is active when this returns."""
 
     def answer(self) -> None:
         """The caller's turn is over: begin a response."""
@@ -94,9 +91,7 @@ class Ears:
         await self._stage.wire.emit("input_audio_buffer.cleared")
 
     async def spoke(self, text: str | None, *, ms: int = 1000) -> str:
-        """Act as if the caller had said `text` in `ms` of audio that ends now; return the user
-        item's id.
-        """
+        """Act as if the caller had said `text` in `ms` of audio up to now; return the item's id."""
         await self._started(int(self.total_ms))
         await self._stopped(int(self.total_ms) + ms, text)
         return self._item_id
@@ -106,9 +101,7 @@ class Ears:
         self._idle_from_ms = None
 
     def response_ended(self, audio_ms: float) -> None:
-        """Start the idle clock: it runs from response.done plus the time that playing the audio
-        takes.
-        """
+        """Start the idle clock; it runs from response.done plus the time that playing takes."""
         self._idle_from_ms = self.total_ms + audio_ms
 
     async def _started(self, at_ms: int) -> None:
@@ -132,8 +125,9 @@ class Ears:
             self._listener.answer()
 
     async def _check_idle(self) -> None:
-        """Openai SDK types/realtime/input_audio_buffer_timeout_triggered.py: silence is committed
-        and answered.
+        """Commit silence that lasted too long, and have it answered.
+
+        Source: openai SDK types/realtime/input_audio_buffer_timeout_triggered.py.
         """
         limit = self._turn_detection.get("idle_timeout_ms")
         since = self._idle_from_ms

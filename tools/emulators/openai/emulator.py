@@ -1,8 +1,7 @@
-"""The emulated OpenAI on a loopback port: opens the door, checks who comes in, keeps the books. One
-object per test.
+"""The emulated OpenAI on a loopback port: opens the door, checks who comes in, keeps the books.
 
-`async with OpenAIEmulator(scenario=load("john_doe"), speed=20) as openai:` serves `WS
-/v1/realtime`, `POST /v1/chat/completions` and `GET /v1/models`. Leaving the block fails when a
+One object per test: `async with OpenAIEmulator(load("john_doe"), speed=20) as openai:` serves
+`WS /v1/realtime`, `POST /v1/chat/completions` and `GET /v1/models`. Leaving the block fails when a
 client broke the protocol.
 """
 
@@ -21,7 +20,7 @@ from openai.types.realtime.realtime_session_create_request import RealtimeSessio
 from tools.emulators.openai.conversation import Conversation
 from tools.emulators.openai.event_log import EventLog
 from tools.emulators.openai.faults import FaultCounter, Faults
-from tools.emulators.openai.ledger import Ledger
+from tools.emulators.openai.misconduct import Misconduct
 from tools.emulators.openai.refusal import Refusal
 from tools.emulators.openai.responses import Stage
 from tools.emulators.openai.rest import Extraction, TextModel
@@ -47,9 +46,7 @@ REALTIME_MODELS = _realtime_models()
 
 
 class OpenAIEmulator:
-    """`pace` = audio is sent so many times faster than real time; `speed` shortens every wait of
-    the emulator.
-    """
+    """The service; its audio is `pace` times faster than real time, `speed` shortens its waits."""
 
     def __init__(
         self,
@@ -74,7 +71,7 @@ class OpenAIEmulator:
         self._speed, self._pace, self._delta_bytes = speed, pace, delta_bytes
         self._default_reply = default_reply
         self._port = port
-        self._ledger = Ledger()
+        self._misconduct = Misconduct()
         self._counter = FaultCounter()
         self._numbers = itertools.count(1)
         self._opened = EventLog()
@@ -94,17 +91,17 @@ class OpenAIEmulator:
         self._text_model.release()
         await self._stack.aclose()
         if kind is None and not self.allow_violations:
-            self._ledger.assert_clean()
+            self._misconduct.assert_clean()
 
     @property
     def violations(self) -> list[str]:
         """Everything the published protocol forbids and a client did."""
-        return self._ledger.violations
+        return self._misconduct.violations
 
     @property
     def errors_sent(self) -> list[dict[str, Any]]:
         """The `error` objects of all Realtime errors that clients caused."""
-        return self._ledger.errors
+        return self._misconduct.errors
 
     @property
     def requests(self) -> EventLog:
@@ -191,7 +188,7 @@ class OpenAIEmulator:
             pace=self._pace,
         )
         script = Script(self.scenario, self._default_reply)
-        session = Session(stage, script, self._ledger, self.heard)
+        session = Session(stage, script, self._misconduct, self.heard)
         self.sessions.append(session)
         self._opened.add({"type": "session", "index": number - 1})
         return session
@@ -201,9 +198,7 @@ class OpenAIEmulator:
         return self.faults if limit is None or number <= limit else Faults()
 
     def _admit(self, scope: Any) -> str:
-        """Return the model of an upgrade request; raise _Refused with the status the service would
-        give.
-        """
+        """Return the model of an upgrade request; raise _Refused with the service's own status."""
         if status := self._counter.refuses_upgrade(self.faults):
             raise _Refused(status, Refusal("Refused on purpose.", code="emulated_fault"))
         headers = {key.decode().lower(): value.decode() for key, value in scope["headers"]}
@@ -225,7 +220,7 @@ class OpenAIEmulator:
 
     def _forbidden(self, status: int, message: str) -> "_Refused":
         refusal = Refusal(message)
-        self._ledger.violation(len(self.sessions), "upgrade", refusal)
+        self._misconduct.violation(len(self.sessions), "upgrade", refusal)
         return _Refused(status, refusal)
 
 

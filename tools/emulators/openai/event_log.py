@@ -27,9 +27,7 @@ class EventLog(list[Event]):
         return [event for event in self if event.get("type") == kind]
 
     async def first(self, predicate: Predicate, *, within: float = 5.0, nth: int = 0) -> Event:
-        """Return the `nth` event for which `predicate` holds, now or within `within` seconds;
-        raise TimeoutError.
-        """
+        """Return the `nth` event that fits, now or within so many seconds; raise TimeoutError."""
         at, left = 0, nth
         try:
             async with asyncio.timeout(within):

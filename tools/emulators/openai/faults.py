@@ -1,6 +1,4 @@
-"""The switches with which a test makes the emulated service misbehave. Data only; `session`,
-`responses` and `rest` obey.
-"""
+"""The switches with which a test makes the emulated service misbehave. Data only; others obey."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,9 +6,7 @@ from typing import Literal
 
 @dataclass
 class Faults:
-    """What goes wrong. Change it at any moment; times are in ms and shortened by the emulator's
-    speed.
-    """
+    """What goes wrong, to be changed at any moment; `speed` shortens its times, given in ms."""
 
     sessions: int | None = None  # only the first so many sessions misbehave; None = all
 

@@ -1,6 +1,4 @@
-"""The one way in which the emulator refuses a message. Names its reasons as the service does; sends
-nothing.
-"""
+"""How the emulator refuses a message, for the reasons the service names. Sends nothing."""
 
 from typing import Any
 
@@ -17,9 +15,7 @@ class Refusal(Exception):
         self.param = param
 
     def body(self, event_id: str | None = None) -> dict[str, Any]:
-        """Return the `error` object of a Realtime error event (openai SDK
-        types/realtime/realtime_error.py).
-        """
+        """Return the event's `error` object (openai SDK types/realtime/realtime_error.py)."""
         return {
             "type": "invalid_request_error",
             "code": self.code,

@@ -1,6 +1,4 @@
-"""Performs one response: its items, deltas at the service's pace, cancellation, `response.done`.
-Decides nothing.
-"""
+"""Performs one response: items, deltas in their pace, cancellation, the end. Decides nothing."""
 
 import asyncio
 import base64
@@ -29,9 +27,7 @@ _LIMITS = [
 
 @dataclass
 class Stage:
-    """What all responses of a session share. `pace` = how many times faster than real time audio is
-    sent.
-    """
+    """What a session's responses share; audio is sent `pace` times faster than real time."""
 
     number: int
     wire: Wire
@@ -58,9 +54,7 @@ class Stage:
 
 
 class Response:
-    """One response being performed. `params` is the `response` of response.create; {} when the
-    server made it.
-    """
+    """One response being performed; `params` is response.create's, {} when the server made it."""
 
     def __init__(self, stage: Stage, acts: list[Act], params: dict[str, Any]) -> None:
         self.id = stage.new_id("resp")
@@ -111,9 +105,7 @@ class Response:
         return await self._finish(index, item, complete=said == text)
 
     async def _say(self, item: Item, at: dict[str, Any], text: str) -> str:
-        """Send transcript and audio deltas until the end or the cancellation; return the words that
-        went out.
-        """
+        """Send transcript and audio deltas until the end or a cancel; return the words sent."""
         fmt, said = self._format, ""
         voice, sent = self._stage.voice(text, fmt), 0
         for chunk in self._chunks(voice):

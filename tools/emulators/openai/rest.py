@@ -1,5 +1,4 @@
-"""The emulated REST API: `POST /v1/chat/completions` with a strict JSON schema, and `GET
-/v1/models`.
+"""The emulated REST API: chat completions with a strict JSON schema, and the list of models.
 
 Request rules: openai SDK types/chat/completion_create_params.py; schema rules are in
 `schema_rules`, answers in `schema_answer`.
@@ -97,9 +96,7 @@ class TextModel:
         self._released.set()
 
     def _guarded(self, endpoint: Any) -> Any:
-        """Log the request, apply the faults, check the key, and turn a refusal into its HTTP
-        answer.
-        """
+        """Log the request, apply the faults, check the key; a refusal becomes an HTTP answer."""
 
         async def handle(request: Request) -> Response:
             try:

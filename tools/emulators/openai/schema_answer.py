@@ -1,5 +1,4 @@
-"""Builds an answer that follows a JSON schema from a flat lead, as an obedient text model would. No
-I/O.
+"""Builds an answer that follows a JSON schema from a lead, as an obedient model would. No I/O.
 
 Understands a lead as `{key: value}`, as `{key: {"value": ..., "quote": ...}}` and as a list of
 `{"name": key, ...}`; whatever the lead does not know becomes null where the schema allows it.

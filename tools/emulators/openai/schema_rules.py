@@ -1,5 +1,6 @@
-"""Refuses a `response_format` that strict structured output refuses (OpenAI's structured-outputs
-guide). No I/O.
+"""Refuses a `response_format` that strict structured output refuses. No I/O.
+
+Source: OpenAI's structured-outputs guide.
 """
 
 import re

@@ -1,5 +1,4 @@
-"""Decides what the emulated model does in its next response: it performs a scenario, turn by turn.
-No I/O.
+"""Decides what the emulated model does next: it performs a scenario, turn by turn. No I/O.
 
 A response for a turn with `calls` only makes the calls; once all outputs are there, the next
 response speaks. A turn is over when the caller answered; a response asked for in between (a nudge
@@ -45,9 +44,7 @@ def calls(wanted: Iterable[Call]) -> list[Act]:
 
 
 class Script:
-    """One session's way through a scenario; without one, everything is answered with
-    `default_reply` (None = silence).
-    """
+    """One session's way through a scenario; `default_reply` (None: silence) where there is none."""
 
     def __init__(self, scenario: Scenario | None, default_reply: str | None) -> None:
         self._turns: tuple[Turn, ...] = scenario.turns if scenario else ()
@@ -91,9 +88,7 @@ class Script:
         return self._turns[self._next - 1].caller
 
     def interrupted(self, left: Iterable[Act]) -> None:
-        """Take note of the acts of a cancelled response that were cut or never begun; calls are
-        made again.
-        """
+        """Note a cancelled response's acts that were cut or not begun; calls are made again."""
         if self._scripted:
             self._redo = [act for act in left if isinstance(act, CallFunction)]
 
@@ -128,9 +123,7 @@ class Script:
         self._called, self._problem = False, False
 
     def _resume_after(self, text: str) -> None:
-        """A session that took over replays what was said: go on behind the turn in which `text` was
-        spoken.
-        """
+        """Go on behind the turn that spoke `text`, which a session that takes over replays."""
         for i, turn in enumerate(self._turns):
             if i >= self._next and text and turn.assistant.startswith(text.rstrip(" .")):
                 self._enter(i + 1, answered=not turn.caller)

@@ -1,5 +1,4 @@
-"""One Realtime session: takes client events, keeps the one response slot, and lends tests their
-levers.
+"""One Realtime session: takes client events, keeps the response slot, lends tests its levers.
 
 The socket loop is in `emulator`, shapes are checked in `strictness`, audio in `ears`, what is said
 comes from `script`.
@@ -14,7 +13,7 @@ from tools.emulators.openai import strictness
 from tools.emulators.openai.conversation import Conversation, Item
 from tools.emulators.openai.ears import Ears
 from tools.emulators.openai.event_log import Event, EventLog, Predicate
-from tools.emulators.openai.ledger import Ledger
+from tools.emulators.openai.misconduct import Misconduct
 from tools.emulators.openai.refusal import Refusal, invalid_value
 from tools.emulators.openai.responses import Response, Stage
 from tools.emulators.openai.script import PREAMBLE, Act, CallFunction, Script, Speak
@@ -25,18 +24,18 @@ Handler = Callable[[Event], Awaitable[None]]
 
 
 class Session:
-    """What a test sees of one connection: `received`, `sent`, `items`, `model`, `closed`, levers
-    and awaitables.
-    """
+    """One connection as a test sees it: `received`, `sent`, `items`, `model`, `closed`, levers."""
 
-    def __init__(self, stage: Stage, script: Script, ledger: Ledger, heard: list[str]) -> None:
+    def __init__(
+        self, stage: Stage, script: Script, misconduct: Misconduct, heard: list[str]
+    ) -> None:
         self.received = EventLog()
         self.config = stage.config
         self.script = script
         self._closed = asyncio.Event()
         self.close_code: int | None = None
         self._stage = stage
-        self._ledger = ledger
+        self._misconduct = misconduct
         self._heard = heard
         self._transcriber = Transcriber(stage.wire, stage.faults)
         self._ears = Ears(stage, self, self._transcriber)
@@ -112,9 +111,7 @@ class Session:
     # Levers
 
     async def say(self, text: str, *more: str) -> str:
-        """Perform a response that says `text` as soon as the slot is free; return the item's id
-        when it is done.
-        """
+        """Say `text` in a response as soon as the slot is free; return the item's id at its end."""
         response = await self._perform_by_hand([Speak(words) for words in (text, *more)])
         return str(response["output"][0]["id"])
 
@@ -166,7 +163,7 @@ class Session:
             self.received.add(event)
             strictness.check(event)
         except Refusal as refusal:
-            self._ledger.violation(self._stage.number, event.get("type"), refusal)
+            self._misconduct.violation(self._stage.number, event.get("type"), refusal)
             await self._refuse(event, refusal)
             return
         try:
@@ -212,7 +209,7 @@ class Session:
         self.config.update(event["session"], has_spoken=bool(self._stage.audio_sent))
         if self._ears.received and self.config.input_format != before:
             text = "audio was appended before its format was set: the model heard noise"
-            self._ledger.violation(self._stage.number, "session.update", Refusal(text))
+            self._misconduct.violation(self._stage.number, "session.update", Refusal(text))
         self._ears.configure()
         await self._wire.emit("session.updated", session=self.config.view)
 
@@ -251,7 +248,7 @@ class Session:
             )
         if missing := self.conversation.missing_outputs():
             text = f"response.create before the output of {', '.join(missing)}"
-            self._ledger.violation(self._stage.number, "response.create", Refusal(text))
+            self._misconduct.violation(self._stage.number, "response.create", Refusal(text))
         self._start(params)
 
     async def _cancel_response(self, event: Event) -> None:
@@ -285,7 +282,7 @@ class Session:
         for act in acts:
             if isinstance(act, CallFunction) and act.name not in offered:
                 text = f"the scenario calls {act.name}, which session.tools does not offer"
-                self._ledger.violation(self._stage.number, "session.update", Refusal(text))
+                self._misconduct.violation(self._stage.number, "session.update", Refusal(text))
 
     async def _perform(self, response: Response) -> None:
         try:
@@ -316,7 +313,7 @@ class Session:
 
     async def _refuse(self, event: Event, refusal: Refusal) -> None:
         error = refusal.body(event.get("event_id"))
-        self._ledger.error(self._stage.number, error)
+        self._misconduct.error(self._stage.number, error)
         await self._wire.emit("error", error=error)
 
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
@@ -325,7 +322,7 @@ class Session:
         except Closed:
             return
         except Exception as exc:
-            self._ledger.crash(exc)
+            self._misconduct.crash(exc)
 
     @property
     def _wire(self) -> Wire:

@@ -1,6 +1,4 @@
-"""The effective configuration of one Realtime session: the service's defaults, and how an update
-changes them. No I/O.
-"""
+"""One session's configuration: the service's defaults, and how an update changes them. No I/O."""
 
 from typing import Any
 
@@ -11,9 +9,7 @@ _REASONING_MODELS = ("gpt-realtime-2",)
 
 
 class SessionConfig:
-    """`view` is the `session` object of session.created and session.updated (shape: OpenAI's API
-    description).
-    """
+    """The configuration in force; `view` is its wire object (shape: OpenAI's API description)."""
 
     def __init__(self, *, session_id: str, model: str, expires_at: int) -> None:
         pcm = {"type": "audio/pcm", "rate": 24000}
@@ -44,9 +40,7 @@ class SessionConfig:
         }
 
     def update(self, changes: dict[str, Any], *, has_spoken: bool) -> None:
-        """Apply the `session` of a session.update; raise Refusal for what is frozen, and change
-        nothing then.
-        """
+        """Apply the `session` of a session.update; for what is frozen raise Refusal, unchanged."""
         self._refuse_frozen(changes, has_spoken=has_spoken)
         audio_in = changes.get("audio", {}).get("input", {})
         audio_out = changes.get("audio", {}).get("output", {})
@@ -103,9 +97,7 @@ class SessionConfig:
 
 
 def _turn_detection(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return `wanted` with the defaults of its kind (200 ms as the service's session.created shows
-    it).
-    """
+    """Return `wanted` with its kind's defaults (200 ms: as the service's session.created shows)."""
     shared = {"create_response": True, "interrupt_response": True}
     if wanted["type"] == "semantic_vad":
         return {**shared, "eagerness": "auto", **wanted}

@@ -1,8 +1,7 @@
-"""What the SDK's types allow in a client event and the service refuses. Shapes were checked before;
-no session state.
+"""What the SDK's types allow in a client event and the service refuses; knows no session state.
 
-Sources: openai SDK types/realtime (docstrings), the Realtime guides; every check raises Refusal
-with the path.
+Shapes were checked before; every check raises Refusal with the path. Sources: openai SDK
+types/realtime (docstrings), the Realtime guides.
 """
 
 import re
@@ -38,9 +37,7 @@ _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def check(event: dict[str, Any]) -> None:
-    """Raise Refusal when a value of `event`, whose shape is right, is one that the service does not
-    take.
-    """
+    """Raise Refusal when `event`, whose shape is right, has a value the service does not take."""
     match event:
         case {"type": "session.update", "session": session}:
             _check_common(session, "session")

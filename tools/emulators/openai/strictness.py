@@ -1,5 +1,4 @@
-"""Accepts a client frame, or raises the Refusal with which the service would answer it. Knows
-shapes, no state.
+"""Accepts a client frame, or raises the Refusal that the service would send. Knows no state.
 
 Authority: the installed SDK's models (types/realtime/realtime_client_event.py). They tolerate
 misspelt and beta fields, so every model's `model_extra` must be empty too. What the types allow and
@@ -80,9 +79,7 @@ def parse(frame: str) -> dict[str, Any]:
 
 
 def check(event: dict[str, Any]) -> None:
-    """Raise Refusal when `event` (from `parse`) has a key or a value that the service does not
-    take.
-    """
+    """Raise Refusal when `event` (from `parse`) has a key or value that the service refuses."""
     if event["type"] not in _MODELS:
         known = ", ".join(f"'{name}'" for name in sorted(_MODELS))
         raise Refusal(
@@ -163,9 +160,7 @@ def _nulls(value: Any, path: str) -> Iterator[str]:
 
 
 def _from_pydantic(exc: ValidationError, value: Any, prefix: str) -> Refusal:
-    """Name the deepest complaint: of a union the member that got furthest is the one that was
-    meant.
-    """
+    """Name the deepest complaint: the member of a union that got furthest was the one meant."""
     problems = [
         (_real_path(error["loc"], value), error) for error in _meant(exc.errors(include_url=False))
     ]

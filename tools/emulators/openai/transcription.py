@@ -1,6 +1,4 @@
-"""Tells what the caller said, when it pleases: at once, late, swapped, failed or never. Keeps no
-audio.
-"""
+"""Tells what the caller said: at once, late, swapped, failed or never. Keeps no audio."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,9 +35,7 @@ class Transcriber:
             await self.flush()
 
     async def response_done(self, *, last: bool) -> None:
-        """Tell what was held back for this moment; `last` = no later caller will free the swapped
-        one.
-        """
+        """Tell what was held back until now; `last`: no later caller will free the swapped one."""
         if last or not self._faults().transcription_out_of_order:
             await self.flush()
 

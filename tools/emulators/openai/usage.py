@@ -1,6 +1,4 @@
-"""Usage blocks as the service bills them (OpenAI realtime-costs guide). Estimates, but they add up;
-no I/O.
-"""
+"""Usage as the service bills it (OpenAI realtime-costs guide): estimates that add up. No I/O."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -19,9 +17,7 @@ def text_tokens(text: str) -> int:
 def response_usage(
     instructions: str, context: Iterable[Item], output: Iterable[Item], cached: int
 ) -> dict[str, Any]:
-    """Return a response's `usage`; `cached` is how many text tokens the previous response already
-    had as input.
-    """
+    """Return a response's `usage`; `cached` text tokens were input of the previous one already."""
     text_in, audio_in = text_tokens(instructions), 0
     for item in context:
         text_in += _item_text(item)

@@ -1,5 +1,4 @@
-"""Server-side voice activity detection by energy. Its only clock is the audio that was appended. No
-I/O.
+"""Voice activity detection by energy; its only clock is the audio that was appended. No I/O.
 
 It is far simpler than the service's: a 20 ms window is speech when it is loud enough, two such
 windows start speech, and `silence_duration_ms` without one ends it. Good enough to tell a talking
@@ -54,9 +53,7 @@ def settings(turn_detection: dict[str, Any]) -> VadSettings:
 
 
 class Vad:
-    """Listens to appended audio in pieces of any size. `settings` None = detection is off, time
-    still counts.
-    """
+    """Listens to audio in pieces of any size; without `settings` it detects nothing and counts."""
 
     def __init__(self) -> None:
         self.format = audio.FORMATS["audio/pcm"]

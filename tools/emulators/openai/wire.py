@@ -1,6 +1,4 @@
-"""Sends one session's server events over its socket, and obeys the faults that concern the wire.
-Knows no protocol state.
-"""
+"""Sends a session's events over its socket, and obeys the wire's faults. Knows no state."""
 
 import asyncio
 import contextlib
@@ -81,8 +79,8 @@ class Wire:
     def abort(self) -> None:
         """Reset the TCP connection: no close frame, as when a machine dies."""
         self.closed = True
-        # ASGI has no word for it; uvicorn's `send` is a method of the connection itself.
-        connection: Any = self._send.__self__  # type: ignore[attr-defined]
+        # ASGI has no word for it.
+        connection: Any = self._send.__self__  # type: ignore[attr-defined]  # uvicorn's own method
         connection.transport.abort()
 
     async def _before(self, kind: str, faults: Faults) -> None:

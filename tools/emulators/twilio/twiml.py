@@ -47,7 +47,8 @@ class Rule:
 
 def matches(pattern: str) -> Check:
     """Return a check for values that match `pattern` as a whole."""
-    return re.compile(pattern).fullmatch  # type: ignore[return-value]
+    expression = re.compile(pattern)
+    return lambda value: expression.fullmatch(value) is not None
 
 
 def is_web_address(value: str) -> bool:

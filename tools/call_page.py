@@ -22,7 +22,7 @@ class Page:
     failed: FailedLead | None = None
 
 
-class Ledger:
+class CallPages:
     """The database of a running server, opened to read."""
 
     def __init__(self, db: Database) -> None:

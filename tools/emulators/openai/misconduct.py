@@ -10,10 +10,8 @@ BENIGN = {"response_cancel_not_active"}
 
 
 @dataclass
-class Ledger:
-    """`violations` break the published protocol; `errors` are all error objects sent because of a
-    client.
-    """
+class Misconduct:
+    """`violations` break the published protocol; `errors` are all error objects that were sent."""
 
     violations: list[str] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
