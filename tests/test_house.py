@@ -226,9 +226,9 @@ def ivr_commands() -> set[tuple[str, ...]]:
     from ivr.cli import main
 
     root = get_command(main)
-    return {(name,) for name in root.commands} | {  # type: ignore[attr-defined]
+    return {(name,) for name in root.commands} | {  # type: ignore[attr-defined]  # a group
         (name, sub)
-        for name, group in root.commands.items()  # type: ignore[attr-defined]
+        for name, group in root.commands.items()  # type: ignore[attr-defined]  # as above
         for sub in getattr(group, "commands", {})
     }
 

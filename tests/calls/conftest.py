@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import structlog
@@ -26,7 +27,7 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> Limit:
     """Shorten what a call waits for; the keywords are those of `ivr.voice.script.Limits`."""
     real = session.limits
 
-    def shorten(**changes: float) -> None:
+    def shorten(**changes: Any) -> None:
         monkeypatch.setattr(session, "limits", lambda settings: replace(real(settings), **changes))
 
     return shorten

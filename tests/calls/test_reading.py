@@ -66,7 +66,7 @@ async def test_without_a_usable_reading_the_rules_read(sqlite_url: str, fault: s
         elif fault == "hangs":
             w.openai.faults.rest_hangs = True
         else:
-            w.openai.extractions.extend([fault] * 8)  # type: ignore[list-item]
+            w.openai.extractions.extend([fault] * 8)  # type: ignore[list-item]  # one of Extraction
         _, page = await whole_call(w)
     assert lead_of(page)["zip_code"] == "30093"
     assert {value.source for value in page.values if value.name == "zip_code"} == {"inferred"}
