@@ -236,8 +236,7 @@ def next_steps(story: Story, clock: Clock) -> list[str]:
     steps = [_conversation_step(story, clock)] if story.is_open else []
     steps += [_submission_step(story, row, clock) for row in story.submissions]
     if not story.is_open and not story.submissions:
-        missing = f" Missing: {', '.join(story.missing)}." if story.missing else ""
-        steps.append(f"Nothing: there was not enough to hand over.{missing}")
+        steps.append("Nothing: another call of this person hands the lead over, or has done so.")
     steps += [
         _review_step(row)
         for row in story.reviews

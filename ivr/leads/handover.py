@@ -85,6 +85,11 @@ def fingerprint(handover: Handover) -> str:
 
 
 def _notes(profile: Profile, data: Mapping[str, str | None]) -> str:
+    """Return what the target has no word for, and what is missing."""
+    wordless = [item for item in profile.fields if item.key not in profile.target_fields.values()]
+    lines = [f"{item.label}: {data[item.key]}" for item in wordless if data.get(item.key)]
     known = {key for key, value in data.items() if value is not None}
     lacking = [item.label for item in missing(profile, known)]
-    return f"Call ended before: {', '.join(lacking)}" if lacking else ""
+    if lacking:
+        lines.append(f"Call ended before: {', '.join(lacking)}")
+    return "\n".join(lines)

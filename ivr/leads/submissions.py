@@ -6,7 +6,6 @@ never sent again by itself. Nothing here starts jobs, so a command may use it be
 server.
 """
 
-import asyncio
 import random
 import uuid
 from collections.abc import Callable, Collection, Sequence
@@ -21,6 +20,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db import Database
+from ivr.db.engine import patiently
 from ivr.db.tables import (
     Lead,
     Submission,
@@ -46,7 +46,7 @@ LONGEST_DELAY = timedelta(hours=24)
 JITTER = 0.2  # of the delay, up or down: leads that failed together do not come back together
 LEASE = timedelta(seconds=60)  # on top of the target's time limit
 PUT_OFF = timedelta(minutes=5)  # one whose profile is broken, say
-SETTLE_TRIES = 5
+SETTLE_SECONDS = 30
 
 log = structlog.get_logger(__name__)
 
@@ -209,16 +209,8 @@ class Submissions:
         if claim is None:
             return None
         result = await self._submit(claim)
-        for tries_left in reversed(range(SETTLE_TRIES)):
-            try:
-                return await self._settle(claim, result)
-            except DatabaseDown:
-                # The answer is known only here: lost, it would become a question to a person.
-                if not tries_left:
-                    raise
-                log.exception("outcome not written", submission_id=str(submission_id))
-                await asyncio.sleep(1)
-        raise AssertionError("the last try returns or raises")
+        # The answer is known only here: lost, it would become a question to a person.
+        return await patiently(lambda: self._settle(claim, result), seconds=SETTLE_SECONDS)
 
     async def _claim(
         self, submission_id: uuid.UUID, condition: Any, *, actor: str

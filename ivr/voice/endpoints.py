@@ -79,7 +79,7 @@ async def _answer(
     except BadRequest:
         raise
     except Exception:  # whatever broke: there is a caller on the line, who must hear something
-        log.exception("webhook failed", call_sid=form.get("CallSid"))
+        log.warning("webhook not answered in time, or broken", call_sid=form.get("CallSid"))
         document = _hold(request)
     return Response(document, media_type="text/xml")
 

@@ -11,6 +11,7 @@ from ivr.agent.instructions import voice_instructions
 from ivr.agent.tool_schemas import voice_tools
 from ivr.leads.extraction import mismatch, schema_of
 from ivr.leads.fields import Accepted, Refused, check, vocabulary
+from ivr.leads.handover import handover
 from ivr.leads.profile import parse_profile
 
 TODAY = date(2026, 11, 20)
@@ -65,3 +66,11 @@ def test_the_added_field_is_extracted(profile):
     assert mismatch(nothing, profile) is None
     del nothing["engine_hours"]
     assert mismatch(nothing, profile) == "keys missing or unknown: engine_hours"
+
+
+def test_the_added_field_is_delivered_in_the_notes(profile):
+    data = {field.key: None for field in profile.fields} | {"engine_hours": "trails"}
+    notes = handover(profile, data, reference="r1").notes
+    assert notes.splitlines()[0] == "use: trails"
+    delivered_in_words = {"phone": "+17705550123", "engine_hours": None}
+    assert "+1770" not in handover(profile, delivered_in_words, reference="r1").notes

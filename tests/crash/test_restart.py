@@ -23,6 +23,8 @@ from tools.emulators.twilio.call import Call
 PROMISED_SECONDS = 5.0
 STOP_SECONDS = 20.0
 LOCK_SECONDS = 2.0
+# What hangs still hangs when the kill comes.
+FOR_EVER = {"NPA_TIMEOUT_SECONDS": "600", "EXTRACTION_TIMEOUT_SECONDS": "600"}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,7 @@ async def test_calls_at_every_station_of_the_road_survive_a_kill(
 ) -> None:
     # Seconds: two starts of a process and a call between them.
     told = Promises()
-    async with crash_world(database_url, tmp_path) as w:
+    async with crash_world(database_url, tmp_path, environment=FOR_EVER) as w:
         w.server.start()
         await w.server.ready()
         before, taken = await _at_the_buyer(w)
@@ -90,7 +92,9 @@ async def test_a_server_that_is_told_to_stop_hands_its_calls_over(
 async def test_without_systemd_the_call_drops_and_the_lead_is_finished_by_itself(
     sqlite_url: str, tmp_path: Path
 ) -> None:
-    async with crash_world(sqlite_url, tmp_path, systemd=False, grace_seconds=2.0) as w:
+    async with crash_world(
+        sqlite_url, tmp_path, systemd=False, environment={"EPISODE_GRACE_SECONDS": "2"}
+    ) as w:
         w.server.start()
         await w.server.ready()
         call = await _fields_saved(w)

@@ -12,10 +12,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
@@ -29,7 +30,6 @@ from tools.emulators.twilio.call import Call
 from tools.scenarios import Scenario, load
 
 GRACE_SECONDS = 12.0  # longer than a restart takes, so that a call can be taken up again
-EXTRACTION_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0  # two busy cores
 LOG, LOG_LINES = "server.log", 60
 ROOT = Path(__file__).parents[2]
@@ -173,7 +173,7 @@ async def crash_world(
     folder: Path,
     *,
     systemd: bool = True,
-    grace_seconds: float = GRACE_SECONDS,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[CrashWorld]:
     """Open the vendors and a place for a server; starting it is the test's."""
     scenario = load("john_doe")
@@ -183,7 +183,7 @@ async def crash_world(
         openai = await stack.enter_async_context(OpenAIEmulator(scenario, speed=SPEED))
         twilio = await stack.enter_async_context(_twilio(server))
         server.environment.update(_environment(database_url, openai, twilio, npa))
-        server.environment["EPISODE_GRACE_SECONDS"] = str(grace_seconds)
+        server.environment.update(environment)
         db = Database(database_url)
         stack.push_async_callback(db.close)
         stack.callback(server.close)
@@ -218,6 +218,5 @@ def _environment(
         "NPA_API_BASE_URL": npa.base_url,
         "NPA_API_USERNAME": NPA_USER,
         "NPA_API_PASSWORD": NPA_PASSWORD,
-        "NPA_TIMEOUT_SECONDS": "2",
-        "EXTRACTION_TIMEOUT_SECONDS": str(EXTRACTION_SECONDS),
+        "EPISODE_GRACE_SECONDS": str(GRACE_SECONDS),
     }

@@ -31,7 +31,7 @@ async def test_an_answer_that_comes_in_an_outage_is_kept(postgres_url: str) -> N
             submissions = Submissions(db, http, settings, load_profile)
             with structlog.testing.capture_logs() as logs:
                 sending = asyncio.create_task(submissions.first_attempt(submission_id))
-                await until(lambda: "outcome not written" in str(logs))
+                await until(lambda: "the database is down" in str(logs))
             wire.mend()
             outcome = await sending
         [submission] = await rows(db, Submission)
