@@ -17,6 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
 from ivr.db.tables import (
+    Contact,
     Conversation,
     ConversationStatus,
     Lead,
@@ -100,6 +101,7 @@ async def conclude(
     if not is_concluded(conversation, episode):
         met = await _was_answered(session, conversation.id)
         await stages.assess(session, lead, profile, set(known), met=met, now=now)
+        await _name_contact(session, lead, profile, data)
         await _submission(session, conversation, lead, profile, data, now=now)
         _remember(conversation, data, extraction)
     submission = await _own_submission(session, conversation)
@@ -110,6 +112,15 @@ async def conclude(
         submission_id=submission.id if submission and pending else None,
         held=submission.last_error if submission and not pending else None,
     )
+
+
+async def _name_contact(
+    session: AsyncSession, lead: Lead, profile: Profile, data: Mapping[str, str | None]
+) -> None:
+    """Give the person the name that they gave, where the business asks for one."""
+    names = [data[item.key] for item in profile.fields if item.type == "person_name"]
+    contact = await session.get_one(Contact, lead.contact_id)
+    contact.name = next(filter(None, names), contact.name)
 
 
 def times_resumed(conversation: Conversation) -> int:
@@ -145,15 +156,11 @@ def _remember(
     """Keep the lead's data as the conversation's state (S3.15), the cost in its usage (S3.42)."""
     conversation.state = {
         **conversation.state,
-        **data,
         "lead_data": dict(data),
         "extraction": extraction.dump(),
         "concluded_episode": conversation.episode,
     }
     conversation.usage = {**conversation.usage, "extraction": extraction.usage}
-
-
-# Values
 
 
 async def _merge(
@@ -232,9 +239,6 @@ def said_in(turns: Sequence[Turn], quote: str) -> str | None:
 
 def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
-
-
-# The submission
 
 
 async def _submission(

@@ -166,6 +166,7 @@ class Reception:
             return twiml.gather(
                 reply.say, f"{self.base_url}{COLLECT_PATH}", language=profile.language
             )
+        log.info("=== GOODBYE MESSAGE DETECTED - CALL COMPLETE ===", reason=reply.ends)
         await self._finish_now(conversation, reason=reply.ends)
         if reply.ends == EndReason.TRANSFER and profile.transfer_number:
             return twiml.dial(

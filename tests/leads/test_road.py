@@ -16,6 +16,7 @@ import structlog
 from ivr.conversations import continue_until
 from ivr.db import Database
 from ivr.db.tables import (
+    Contact,
     Conversation,
     FailedLead,
     FieldValue,
@@ -98,6 +99,7 @@ async def test_the_road_asks_the_published_text_api_and_nothing_it_would_refuse(
         ):
             finished = await finish(road, sqlite_db, conversation)
     assert finished.state["extraction"]["by"] == "model"
+    assert [contact.name for contact in await rows(sqlite_db, Contact)] == ["John Doe"]
     assert finished.state["lead_data"] == LEAD
     asked = finished.state["extraction"]["requests"]
     assert [request["prompt"] for request in asked] == ["1", "2", "1"]
