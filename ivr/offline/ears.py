@@ -56,7 +56,7 @@ class Ears:
 
     def __init__(self) -> None:
         try:
-            from pocketsphinx import Decoder  # type: ignore[import-untyped]
+            from pocketsphinx import Decoder
         except ImportError as exc:
             raise Unavailable(
                 "the offline voice needs pocketsphinx: pip install 'ivr[demo]'"

@@ -32,7 +32,7 @@ class _Library:
 
     def __init__(self) -> None:
         try:
-            import espeakng_loader  # type: ignore[import-untyped]
+            import espeakng_loader
         except ImportError as exc:
             raise Unavailable(
                 "the offline voice needs espeakng-loader: pip install 'ivr[demo]'"

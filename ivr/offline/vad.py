@@ -30,7 +30,7 @@ class Stopped:
 
 def _detector() -> Any:
     try:
-        import webrtcvad  # type: ignore[import-untyped]
+        import webrtcvad
     except ImportError as exc:
         raise Unavailable("the offline voice needs webrtcvad: pip install 'ivr[demo]'") from exc
     return webrtcvad.Vad(_STRICTNESS)
