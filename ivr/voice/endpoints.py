@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from ivr.db.engine import patiently
 from ivr.db.tables import Conversation, utc_now
 from ivr.errors import BadRequest, IvrError, Unavailable
 from ivr.runtime import State
@@ -62,7 +63,8 @@ async def collect(request: Request[State]) -> Response:
 async def status(request: Request[State]) -> Response:
     """The status of a call has changed."""
     form = await _signed_form(request)
-    await Reception(request.state, _base_url(request)).status(form)
+    reception = Reception(request.state, _base_url(request))
+    await patiently(lambda: reception.status(form), seconds=ANSWER_SECONDS)
     return Response(status_code=204)
 
 

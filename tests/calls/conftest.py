@@ -9,8 +9,8 @@ import pytest
 import structlog
 
 from ivr import logs
-from ivr.leads import road
-from ivr.voice import session
+from ivr.leads import conclusion, extraction, road, submissions
+from ivr.voice import call, session
 
 Log = Callable[[], str]
 Limit = Callable[..., None]
@@ -34,12 +34,18 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> Limit:
 
 
 @pytest.fixture
-def log(capsys: pytest.CaptureFixture[str], log_pii: bool) -> Iterator[Log]:
+def log(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, log_pii: bool
+) -> Iterator[Log]:
     """Configure logging as `ivr serve` does, and return a reader of what was logged so far."""
     loggers = [logging.getLogger(), *map(logging.getLogger, (*logs._TAKEN_OVER, *logs._QUIET))]
     before = [(logger, list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
     config = structlog.get_config()
     logs.configure("console", log_pii)
+    # Whatever an earlier test did to them: each module writes through a logger of its own, now.
+    for module in (call, conclusion, extraction, road, submissions):
+        monkeypatch.setattr(module, "log", structlog.get_logger(module.__name__))
+        logging.getLogger(module.__name__).disabled = False
     text: list[str] = []
 
     def read() -> str:
