@@ -109,7 +109,7 @@ def state_of(value: str) -> str:
     digits = value[:5]
     if not (len(digits) == 5 and digits.isascii() and digits.isdecimal()):
         return ""
-    found = zipcodes.matching(digits)  # type: ignore[no-untyped-call]  # as it comes
+    found = zipcodes.matching(digits)  # type: ignore[no-untyped-call]  # no types
     return str(found[0]["state"]) if found else ""
 
 

@@ -56,7 +56,7 @@ def state_of(zip_code: str) -> tuple[str, bool]:
 
 @lru_cache(maxsize=1)
 def _states() -> dict[str, str]:
-    rows: list[dict[str, Any]] = zipcodes.list_all()  # type: ignore[no-untyped-call]  # as it comes
+    rows: list[dict[str, Any]] = zipcodes.list_all()  # type: ignore[no-untyped-call]  # no types
     return {row["zip_code"]: row["state"] for row in rows}
 
 
