@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-versio
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint types bench clean lock
+.PHONY: help setup demo run test chaos lint types bench soak clean lock
 
 help:  ## list the words
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,9 @@ run: $(VENV)/.run  ## start the server with the settings of the environment and 
 test: $(VENV)/.dev  ## run the tests; REQUIRE_SERVICES=1 fails when PostgreSQL is missing
 	@$(BIN)/python -m pytest -n 2 $(PYTEST)
 
+chaos: $(VENV)/.dev  ## play 300 seeds of random faults; CHAOS=1-60,99 plays these
+	@CHAOS=$(or $(CHAOS),1-300) $(BIN)/python -m pytest -q -n 2 tests/faults/chaos.py $(PYTEST)
+
 lint: $(VENV)/.dev  ## check style, formatting and import directions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -33,8 +36,11 @@ lint: $(VENV)/.dev  ## check style, formatting and import directions
 types: $(VENV)/.dev  ## check types, strictly
 	@$(BIN)/mypy
 
-bench: $(VENV)/.dev  ## measure the promises on this machine
+bench: $(VENV)/.dev  ## measure the promises on this machine; BENCH=--full takes longer
 	@$(BIN)/python -m tools.bench $(BENCH)
+
+soak: $(VENV)/.dev  ## see whether memory is flat: 30 minutes of 50 calls, or SOAK=minutes
+	@$(BIN)/python -m tools.bench --soak $(or $(SOAK),30) --calls 50
 
 lock: $(VENV)/.dev  ## remake requirements/ from pyproject.toml; LOCK_FLAGS=--upgrade takes newer releases
 	@$(LOCK) --extra demo --group build --group dev $(LOCK_FLAGS) -o requirements/dev.txt
