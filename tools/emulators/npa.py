@@ -83,12 +83,13 @@ class NpaEmulator:
         self.leads: list[dict[str, Any]] = []  # what was taken, in order, never deduplicated
         self.violations: list[str] = []
         self._allowed: list[str] = []
+        route = Route("/api/Lead/LeadCreate", self._lead_create, methods=["POST"])
+        self.app = Starlette(routes=[route])
         self._closing = asyncio.Event()
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        route = Route("/api/Lead/LeadCreate", self._lead_create, methods=["POST"])
-        port = await self._resources.enter_async_context(serve(Starlette(routes=[route])))
+        port = await self._resources.enter_async_context(serve(self.app))
         self.base_url = f"http://127.0.0.1:{port}"
         return self
 

@@ -20,6 +20,7 @@ async def serve(
     *,
     port: int = 0,
     listener: socket.socket | None = None,
+    ws: Any = "websockets-sansio",
     ws_max_size: int = 16 * 1024 * 1024,
     **options: Any,
 ) -> AsyncIterator[int]:
@@ -29,7 +30,7 @@ async def serve(
         app,
         log_config=None,
         access_log=False,
-        ws="websockets-sansio",
+        ws=ws,
         ws_max_size=ws_max_size,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=2,

@@ -56,21 +56,33 @@ class Script:
         self._answered = True  # nobody has to say anything before the next turn
         self._outputs = 0  # function outputs since the last response
         self._redo: list[Act] = []  # calls that an interruption kept from being made
+        self._takes_over = False  # another session's conversation was replayed to it
+        self._rest: list[Act] = []  # of a turn that broke off in that session
+        self._made: list[Call] = []  # calls of the next turn that were made in that session
+        self._replayed: set[str] = set()  # the ids of all that were
 
     @property
     def finished(self) -> bool:
         """Whether there is a scenario and its last turn was performed."""
         return self._scripted and self._next >= len(self._turns)
 
-    def next_acts(self, missing_outputs: list[str]) -> list[Act]:
-        """Return what the next response does; [] is a response without output."""
+    def next_acts(self, missing_outputs: list[str], instructions: str = "") -> list[Act]:
+        """Return what the next response does; [] is a response without output.
+
+        `instructions` are the response's own; who takes a conversation over says what they say.
+        """
         if not self._scripted:
             return [Speak(self._default)] if self._default is not None else []
         outputs, self._outputs = self._outputs, 0
         if missing_outputs:
             return [Speak(FILLER)]
+        if self._takes_over and (words := _exact_words(instructions)):
+            return self._say_first(words)
         if self._redo:
             acts, self._redo = self._redo, []
+            return acts
+        if self._rest:
+            acts, self._rest = self._rest, []
             return acts
         if not self._answered:
             return [] if outputs else [Speak(NUDGE)]
@@ -82,7 +94,8 @@ class Script:
 
     def heard(self) -> str:
         """Return what the caller said in the audio that was committed just now."""
-        waited, self._answered = not self._answered, True
+        waited = not self._answered
+        self._hear()
         if not waited or not 0 < self._next <= len(self._turns):
             return ""
         return self._turns[self._next - 1].caller
@@ -95,39 +108,71 @@ class Script:
     def item_created(self, item: dict[str, Any]) -> None:
         """Take note of an item that the client put into the conversation."""
         match item:
-            case {"type": "function_call_output", "output": output}:
-                self._outputs += 1
+            case {"type": "function_call", "call_id": call_id, "name": name, "arguments": text}:
+                self._replayed.add(call_id)
+                self._remember(Call(name, json.loads(text)))
+            case {"type": "function_call_output", "call_id": call_id, "output": output}:
+                self._outputs += call_id not in self._replayed
                 self._problem = self._problem or _is_refusal(output)
             case {"role": "user"}:
-                self._answered = True
+                self._hear()
             case {"role": "assistant", "content": [{"text": text}, *_]}:
                 self._resume_after(text)
 
+    def _hear(self) -> None:
+        self._answered, self._rest = True, []
+
+    def _remember(self, call: Call) -> None:
+        """Take note of a call made in another session: it is not made again."""
+        self._made.append(call)
+        self._rest = [act for act in self._rest if act not in calls([call])]
+
     def _perform(self, turn: Turn) -> list[Act]:
-        before = [
-            call
-            for call in turn.calls
-            if call.name not in _CALLED_AFTER_SPEECH or not turn.assistant
-        ]
+        before = [call for call in _before_speech(turn) if call not in self._made]
         if before and not self._called:
             self._called = True
             return calls(before)
-        after = [*(call for call in turn.calls if call not in before), *turn.then_calls]
         text = turn.on_problem if self._problem and turn.on_problem else turn.assistant
         self._enter(self._next + 1, answered=not turn.caller)
-        acts = [*([Speak(text)] if text else []), *calls(after)]
+        acts = [*([Speak(text)] if text else []), *calls(_after_speech(turn))]
         return acts or self.next_acts([])
+
+    def _say_first(self, words: str) -> list[Act]:
+        """Say what was told; the caller then answers the last question, perhaps once more."""
+        self._takes_over = False
+        self._answered = not self._turns[self._next - 1].caller
+        return [Speak(words)]
 
     def _enter(self, turn: int, *, answered: bool) -> None:
         self._next, self._answered = turn, answered
-        self._called, self._problem = False, False
+        self._called, self._problem, self._made = False, False, []
 
     def _resume_after(self, text: str) -> None:
         """Go on behind the turn that spoke `text`, which a session that takes over replays."""
+        self._rest = []
         for i, turn in enumerate(self._turns):
             if i >= self._next and text and turn.assistant.startswith(text.rstrip(" .")):
+                self._takes_over = True
                 self._enter(i + 1, answered=not turn.caller)
+                rest = turn.assistant[len(text) :].strip()
+                self._rest = [*([Speak(rest)] if rest else []), *calls(_after_speech(turn))]
                 return
+
+
+def _before_speech(turn: Turn) -> list[Call]:
+    is_late = _CALLED_AFTER_SPEECH if turn.assistant else set()
+    return [call for call in turn.calls if call.name not in is_late]
+
+
+def _after_speech(turn: Turn) -> list[Call]:
+    before = _before_speech(turn)
+    return [*(call for call in turn.calls if call not in before), *turn.then_calls]
+
+
+def _exact_words(instructions: str) -> str:
+    """Return what is to be said word for word: all behind a first line that says so."""
+    first, _, words = instructions.partition("\n")
+    return words.strip() if first.lower().startswith("say exactly") else ""
 
 
 def _is_refusal(output: str) -> bool:

@@ -264,10 +264,14 @@ class Session:
 
     # The slot
 
+    def _next_acts(self, params: dict[str, Any]) -> list[Act]:
+        missing = self.conversation.missing_outputs()
+        return self.script.next_acts(missing, params.get("instructions", ""))
+
     def _start(self, params: dict[str, Any], acts: list[Act] | None = None) -> Response:
         if acts is None:
             fails = self._stage.faults().response_fails
-            acts = [] if fails else self.script.next_acts(self.conversation.missing_outputs())
+            acts = [] if fails else self._next_acts(params)
             self._check_offered(acts)
             if self._stage.faults().preamble and any(isinstance(act, Speak) for act in acts):
                 acts = [Speak(PREAMBLE), *acts]

@@ -18,6 +18,7 @@ from tools.emulators.twilio.stream import Stream
 from tools.emulators.twilio.twiml import Verb
 
 QUIET_MS = 600.0
+STALL_S = 0.1  # of real time: a machine that stalls so long is not the end of a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,13 @@ class Call(Record):
     async def quiet(self, ms: float = QUIET_MS) -> bytes:
         """Wait until the assistant has spoken since the last `quiet` and then `ms` of silence.
 
-        Returns what was heard since then.
+        What it said in a stream that is gone does not count. Returns what was heard since then.
         """
         began = self._quiet_from
-        await self.until(lambda: len(self.heard) > began and self._silent_ms() >= ms, "quiet")
+        enough_ms = max(ms, STALL_S * 1000 * self.clock.speed)
+        await self.until(
+            lambda: self._was_spoken_to(since=began) and self._silent_ms() >= enough_ms, "quiet"
+        )
         self._quiet_from = len(self.heard)
         return bytes(self.heard[began:])
 
@@ -275,6 +279,10 @@ class Call(Record):
 
     def _is_audible(self) -> bool:
         return any(stream.is_open and stream.playout.buffered_ms > 0 for stream in self.streams)
+
+    def _was_spoken_to(self, *, since: int) -> bool:
+        before = self.streams[-1].heard_before if self.streams else 0
+        return len(self.heard) > max(since, before)
 
     def _silent_ms(self) -> float:
         """How long nothing has been played on the open stream; 0 while something is."""

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from starlette.applications import Starlette
 from websockets.asyncio.client import connect
 
 from tools.emulators.serving import serve
@@ -124,6 +125,11 @@ class TwilioEmulator:
     def violations(self) -> Violations:
         """What the server did wrong so far."""
         return self.account.violations
+
+    @property
+    def rest_app(self) -> Starlette:
+        """The REST API, to be served at another address as well."""
+        return self._rest.app
 
     @property
     def rest_requests(self) -> list[RestRequest]:

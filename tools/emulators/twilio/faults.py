@@ -27,9 +27,12 @@ class Faults(SignatureFaults):
     mark_delay_ms: float = 0.0  # stream time
     stop_without_close: bool = False
     close_without_stop: bool = False
+    action_never: bool = False  # after the stream the call stays open, and nobody asks for more
+    frames_stop: bool = False  # the connection is dead, and nobody says so
     # REST
     rest_status: int | None = None  # answered instead of doing what is asked
     rest_times: int | None = None  # how often; None: until it is switched off
+    rest_retry_after_s: int | None = None  # goes with a failure
 
     def take_rest_status(self) -> int | None:
         """Return the status to fail the present REST request with, and count it."""

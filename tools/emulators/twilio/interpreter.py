@@ -12,7 +12,7 @@ from tools.emulators.twilio.account import new_sid
 from tools.emulators.twilio.record import Question, Record
 from tools.emulators.twilio.stream import Stream
 from tools.emulators.twilio.twiml import TwimlError, Verb, parse_answer
-from tools.emulators.twilio.webhooks import Exchange, UnknownHost
+from tools.emulators.twilio.webhooks import Exchange, UnknownHost, WrongOverride
 
 MOST_DOCUMENTS = 500  # in one call; more is a loop of redirects
 
@@ -110,7 +110,7 @@ class Interpreter:
         fields = {**self.call_fields(), **fetch.fields}
         try:
             return await self._send(fetch, fields)
-        except UnknownHost as error:
+        except (UnknownHost, WrongOverride) as error:
             self._record.violation(str(error))
             self._record.error("11205", str(error))
             return None
@@ -227,6 +227,8 @@ class Interpreter:
         stream = Stream(self._record, noun, self._absolute(callback) if callback else None)
         self._record.streams.append(stream)
         await stream.run()
+        if self._account.faults.action_never:
+            await asyncio.Event().wait()
         return self._action(verb, {}) or Then.NEXT
 
     async def _dial(self, verb: Verb) -> Fetch | Then:

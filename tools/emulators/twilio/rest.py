@@ -120,7 +120,7 @@ class Rest:
                 asked = await self._receive(request)
                 status, body = act(asked, request.path_params.get("sid", ""))
             except RestError as error:
-                return _error(error)
+                return _error(error, self._account.faults.rest_retry_after_s)
             return JSONResponse(body, status_code=status)
 
         return Route(path, endpoint, methods=[method])
@@ -253,14 +253,15 @@ class Rest:
         }
 
 
-def _error(error: RestError) -> JSONResponse:
+def _error(error: RestError, retry_after_s: int | None = None) -> JSONResponse:
     body = {
         "code": error.code,
         "message": error.message,
         "more_info": f"https://www.twilio.com/docs/errors/{error.code}",
         "status": error.status,
     }
-    return JSONResponse(body, status_code=error.status)
+    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    return JSONResponse(body, status_code=error.status, headers=headers)
 
 
 async def _not_found(request: Request, _: Exception) -> JSONResponse:

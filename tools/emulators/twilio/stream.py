@@ -35,6 +35,7 @@ class Stream:
         self.url = noun.get("url")
         self.name = noun.get("name", self.sid)
         self.parameters = {c.get("name"): c.get("value") for c in noun.children}
+        self.heard_before = len(record.heard)  # what earlier streams have played
         self.is_open = False
         self.has_started = False
         self.voice_sent = 0  # bytes of the caller's voice that went out
@@ -60,10 +61,6 @@ class Stream:
         """Queue the caller's voice; return what `voice_sent` will be when it is all said."""
         self._voice += ulaw
         return self.voice_sent + len(self._voice)
-
-    def hush(self) -> None:
-        """Forget what the caller was about to say."""
-        self._voice.clear()
 
     def press(self, keys: str) -> int:
         """Queue key presses; return what `keys_sent` will be after the last."""
@@ -205,6 +202,8 @@ class Stream:
                 await self._tick(number)
 
     async def _tick(self, number: int) -> None:
+        if self._faults.frames_stop:
+            return
         await self.send(frames.media(number + 1, number * frames.FRAME_MS, self._next_frame()))
         if self._keys and number % TICKS_PER_KEY == 0:
             await self.send(frames.dtmf(self._keys.popleft()))

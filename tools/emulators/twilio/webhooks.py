@@ -5,7 +5,8 @@ Retries, limits and their options in the URL fragment: Twilio, webhooks connecti
 
 import asyncio
 import secrets
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import httpx
@@ -26,6 +27,7 @@ class Exchange:
     content_type: str = ""
     body: bytes = b""
     error_code: str = ""  # 11200 HTTP failure or no answer in time, 11205 no connection
+    tries: int = 1
 
     @property
     def is_failure(self) -> bool:
@@ -35,10 +37,11 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the fragment `#ct=..&rt=..&rc=..&rp=..` may override."""
+    """What the fragment `#ct=..&rt=..&tt=..&rc=..&rp=..` may override."""
 
     connect_s: float = 5.0
     read_s: float = 15.0
+    total_s: float = 15.0  # with all retries
     retries: int = 1
     policy: frozenset[str] = frozenset({"ct"})
 
@@ -53,20 +56,37 @@ class Options:
         return bool({kind, "all"} & self.policy)
 
 
+_MILLISECONDS = {"ct": (100, 10_000), "rt": (100, 15_000), "tt": (100, 15_000)}
+_RETRIES = (0, 5)
+_POLICIES = frozenset({"4xx", "5xx", "ct", "rt", "all"})
+
+
+class WrongOverride(ValueError):
+    """The fragment of a URL says what Twilio does not understand."""
+
+
 def parse_options(fragment: str, read_s: float) -> Options:
-    """Read a fragment; raises ValueError for what Twilio would refuse to store."""
-    words = dict(parse_qsl(fragment, keep_blank_values=True, strict_parsing=bool(fragment)))
+    """Read a fragment, `read_s` is the longest anybody waits here; raises WrongOverride."""
+    try:
+        words = dict(parse_qsl(fragment, keep_blank_values=True, strict_parsing=bool(fragment)))
+        numbers = {name: int(words[name]) for name in ("ct", "rt", "tt", "rc") if name in words}
+    except ValueError as error:
+        raise WrongOverride(f"{fragment!r}: {error}") from error
     if unknown := words.keys() - {"ct", "rt", "tt", "rc", "rp", "e", "sni"}:
-        raise ValueError(f"unknown connection override {sorted(unknown)}")
-    retries = int(words.get("rc", 1))
-    if not 0 <= retries <= 5:
-        raise ValueError(f"rc={retries} is not in 0-5")
-    longest = float(words["rt"]) / 1000 if "rt" in words else read_s
+        raise WrongOverride(f"unknown connection override {sorted(unknown)}")
+    for name, number in numbers.items():
+        low, high = _RETRIES if name == "rc" else _MILLISECONDS[name]
+        if not low <= number <= high:
+            raise WrongOverride(f"{name}={number} is not in {low}-{high}")
+    policy = frozenset(words.get("rp", "ct").split(","))
+    if unknown_policies := policy - _POLICIES:
+        raise WrongOverride(f"unknown retry policy {sorted(unknown_policies)}")
     return Options(
-        connect_s=float(words.get("ct", 5000)) / 1000,
-        read_s=min(longest, read_s),
-        retries=retries,
-        policy=frozenset(words.get("rp", "ct").split(",")),
+        connect_s=numbers.get("ct", 5000) / 1000,
+        read_s=min(numbers.get("rt", 15_000) / 1000, read_s),
+        total_s=min(numbers.get("tt", 15_000) / 1000, read_s),
+        retries=numbers.get("rc", 1),
+        policy=policy,
     )
 
 
@@ -126,11 +146,13 @@ class Webhooks:
         """Request `url`, again where the rules say so; the last exchange is returned."""
         options = parse_options(urlsplit(url).fragment, self._timeout_s)
         idempotency_token = idempotency_token or secrets.token_hex(16)
+        give_up_at = time.monotonic() + options.total_s
         exchange = await self._once(url, fields, method, idempotency_token, options)
-        for _ in range(options.retries):
-            if not options.may_retry(exchange):
+        for tries in range(2, options.retries + 2):
+            if not options.may_retry(exchange) or time.monotonic() >= give_up_at:
                 break
             exchange = await self._once(url, fields, method, idempotency_token, options)
+            exchange = replace(exchange, tries=tries)
         return exchange
 
     async def _once(
