@@ -4,27 +4,25 @@ Knows no channel and no lead. A conversation is over when its finaliser has run
 (`leads/road.py`), not when its socket closed.
 """
 
-import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import structlog
 from sqlalchemy import case, func, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ivr.db import Database
-from ivr.db.engine import RETRY_SECONDS, storable
+from ivr.db.engine import storable
 from ivr.db.tables import Conversation, ConversationStatus, Role, Turn
-from ivr.errors import DatabaseDown, NotFound
+from ivr.errors import NotFound
 
-WRITE_BEHIND_SECONDS = 0.1
-LAST_TRIES_SECONDS = 30.0
+_OFFERED = "offered_stream"  # in a conversation's state
+_MOST_OFFERS = 2  # the process may have died just when the stream came
 
-log = structlog.get_logger(__name__)
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +81,7 @@ class ConversationStore:
             from_number=from_number,
             to_number=to_number,
             finish_after=finish_after,
+            line_due_at=finish_after,
             started_at=now,
         )
         self._session.add(conversation)
@@ -117,27 +116,31 @@ async def next_position(session: AsyncSession, conversation_id: uuid.UUID) -> in
 
 async def write_turn(session: AsyncSession, conversation: Conversation, said: Said) -> None:
     """Add a turn, or replace the one with the same `item_id`."""
-    query = select(Turn).where(
-        Turn.conversation_id == conversation.id, Turn.item_id == said.item_id
+    await write_turns(session, [(conversation, said)])
+
+
+async def write_turns(session: AsyncSession, turns: Sequence[tuple[Conversation, Said]]) -> None:
+    """Add turns, of any conversations, or replace those with the same `item_id`."""
+    insert = _INSERTS[session.get_bind().dialect.name](Turn)
+    changed = {name: insert.excluded[name] for name in ("position", "text", "cut", "heard_ms")}
+    await session.exec(
+        insert.on_conflict_do_update(index_elements=["conversation_id", "item_id"], set_=changed),
+        params=[_row(conversation, said) for conversation, said in turns],
     )
-    turn = (await session.exec(query)).one_or_none()
-    if turn is None:
-        turn = Turn(
-            tenant_id=conversation.tenant_id,
-            conversation_id=conversation.id,
-            item_id=said.item_id,
-            position=said.position,
-            role=said.role,
-            text=storable(said.text),
-            said_at=said.said_at,
-        )
-        session.add(turn)
-    turn.position, turn.text, turn.cut, turn.heard_ms = (
-        said.position,
-        storable(said.text),
-        said.cut,
-        said.heard_ms,
-    )
+
+
+def _row(conversation: Conversation, said: Said) -> dict[str, Any]:
+    return {
+        "tenant_id": conversation.tenant_id,
+        "conversation_id": conversation.id,
+        "item_id": said.item_id,
+        "position": said.position,
+        "role": said.role,
+        "text": storable(said.text),
+        "cut": said.cut,
+        "heard_ms": said.heard_ms,
+        "said_at": said.said_at,
+    }
 
 
 async def call_over(
@@ -168,6 +171,7 @@ async def stream_closed(
     session: AsyncSession,
     conversation_id: uuid.UUID,
     *,
+    stream: int,
     reason: str,
     finish_after: datetime,
     usage: Mapping[str, Any],
@@ -176,119 +180,91 @@ async def stream_closed(
     """Note why a stream ended; the episode is finished now if the call is over, else later."""
     # Locked: the call's status comes at the same moment, and each must see what the other wrote.
     conversation = await session.get_one(Conversation, conversation_id, with_for_update=True)
+    conversation.usage = _sum_of(conversation.usage, usage)
+    if conversation.streams != stream:  # given up by others, and the call goes on in another one
+        return
     conversation.streaming = False
     conversation.end_reason = conversation.end_reason or reason
-    conversation.usage = {**conversation.usage, **usage}
     later = max(conversation.finish_after or finish_after, finish_after)
     conversation.finish_after = now if conversation.ended_at is not None else later
 
 
-async def stream_lost(session: AsyncSession, conversation_id: uuid.UUID, *, reason: str) -> None:
+def _sum_of(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Add up what the streams of a call used; a word, as a model's name, is the last one's.
+
+    None is a price that is not known: then the sum is not known either.
+    """
+    total = dict(before)
+    for name, used in more.items():
+        if isinstance(used, Mapping):
+            total[name] = _sum_of(total.get(name) or {}, used)
+        elif name not in total or used is None or isinstance(used, str):
+            total[name] = used
+        elif total[name] is not None:
+            total[name] += used
+    return total
+
+
+async def stream_lost(
+    session: AsyncSession, conversation_id: uuid.UUID, *, stream: int, reason: str
+) -> None:
     """Note that whoever carried the stream is gone; without that its row waits for their word."""
     await session.exec(
         update(Conversation)
-        .where(col(Conversation.id) == conversation_id, col(Conversation.end_reason).is_(None))
-        .values(streaming=False, end_reason=reason)
+        .where(col(Conversation.id) == conversation_id, col(Conversation.streams) == stream)
+        .values(streaming=False, end_reason=func.coalesce(Conversation.end_reason, reason))
     )
+
+
+async def stream_offered(
+    session: AsyncSession, conversation_id: uuid.UUID, *, request: str
+) -> bool:
+    """Note that the call was sent to its next stream, in answer to `request`.
+
+    False when others had it sent there often enough: that stream has never been opened.
+    """
+    conversation = await session.get_one(Conversation, conversation_id, with_for_update=True)
+    stream = conversation.streams + 1
+    before = conversation.state.get(_OFFERED, {})
+    requests = before["requests"] if before.get("stream") == stream else []
+    if request and request in requests:
+        return True
+    if len(requests) >= _MOST_OFFERS:
+        return False
+    offered = {"stream": stream, "requests": [*requests, request]}
+    conversation.state = {**conversation.state, _OFFERED: offered}
+    return True
 
 
 async def continue_until(
-    session: AsyncSession, conversation_id: uuid.UUID, moment: datetime
+    session: AsyncSession,
+    conversation_ids: uuid.UUID | Collection[uuid.UUID],
+    moment: datetime,
+    *,
+    line_due_at: datetime | None = None,
+    while_streaming: bool = False,
 ) -> None:
-    """Keep a conversation going until `moment`; a finished one begins its next episode."""
+    """Keep conversations going until `moment`; a finished one begins its next episode.
+
+    Somebody cares for the phone call until `line_due_at`, else until `moment`. Webhooks come in any
+    order: a call that is over is not taken up again. `while_streaming`: nor one whose stream has
+    closed meanwhile.
+    """
+    ids = [conversation_ids] if isinstance(conversation_ids, uuid.UUID) else conversation_ids
+    is_finished = col(Conversation.status) == ConversationStatus.FINISHED
+    these = update(Conversation).where(
+        col(Conversation.id).in_(ids), col(Conversation.line_closed_at).is_(None)
+    )
+    if while_streaming:
+        these = these.where(col(Conversation.streaming).is_(True))
     await session.exec(
-        update(Conversation)
-        .where(
-            col(Conversation.id) == conversation_id,
-            col(Conversation.status) == ConversationStatus.FINISHED,
-        )
-        .values(
-            status=ConversationStatus.OPEN,
-            episode=col(Conversation.episode) + 1,
-            ended_at=None,
+        these.values(
+            episode=col(Conversation.episode) + case((is_finished, 1), else_=0),
+            ended_at=case((is_finished, None), else_=col(Conversation.ended_at)),
             finished_at=None,
-        )
+            status=ConversationStatus.OPEN,
+            finish_after=moment,
+            line_due_at=line_due_at or moment,
+            line_tries=0,
+        ).execution_options(synchronize_session=False)
     )
-    await session.exec(
-        update(Conversation)
-        .where(col(Conversation.id) == conversation_id)
-        .values(finish_after=moment)
-    )
-
-
-class TurnWriter:
-    """Writes turns behind the audio path: `put` returns at once, a task commits within 250 ms."""
-
-    def __init__(self, db: Database, conversation: Conversation) -> None:
-        self._db = db
-        self._conversation = conversation
-        self._waiting: dict[str, Said] = {}
-        self._wake = asyncio.Event()
-        self._give_up_at: float | None = None  # set when closing; the loop's clock
-        self._task = asyncio.create_task(self._run(), name=f"turns:{conversation.id}")
-
-    def put(self, said: Said) -> None:
-        """Have `said` written soon; a later one with the same `item_id` replaces it."""
-        self._waiting[said.item_id] = said
-        self._wake.set()
-
-    async def close(self) -> None:
-        """Write what still waits and end; 30 s after this a database that is down has its way."""
-        self._give_up_at = asyncio.get_running_loop().time() + LAST_TRIES_SECONDS
-        self._wake.set()
-        await self._task
-
-    async def _run(self) -> None:
-        while self._waiting or self._give_up_at is None:
-            await self._wake.wait()
-            self._wake.clear()
-            try:
-                if self._waiting:
-                    await self._flush()
-            except DatabaseDown as exc:
-                if self._is_too_late:
-                    log.error("turns lost", **self._fields, turns=len(self._waiting))
-                    return
-                log.warning("turns not written yet", **self._fields, problem=str(exc))
-                self._wake.set()
-                await asyncio.sleep(RETRY_SECONDS)
-            if self._give_up_at is None:
-                await asyncio.sleep(WRITE_BEHIND_SECONDS)
-
-    async def _flush(self) -> None:
-        try:
-            await self._write(*self._waiting.values())
-        except DatabaseDown:
-            raise
-        except Exception:  # one that cannot be written must not keep back all the others
-            for said in list(self._waiting.values()):
-                await self._write_or_drop(said)
-
-    async def _write_or_drop(self, said: Said) -> None:
-        try:
-            await self._write(said)
-        except DatabaseDown:
-            raise
-        except Exception as exc:
-            log.error("turn dropped", **self._fields, problem=type(exc).__name__)
-            self._forget(said)
-
-    async def _write(self, *batch: Said) -> None:
-        async with self._db.write() as session:
-            for said in batch:
-                await write_turn(session, self._conversation, said)
-        for said in batch:
-            self._forget(said)
-
-    def _forget(self, said: Said) -> None:
-        if self._waiting.get(said.item_id) is said:
-            del self._waiting[said.item_id]
-
-    @property
-    def _is_too_late(self) -> bool:
-        now = asyncio.get_running_loop().time()
-        return self._give_up_at is not None and now >= self._give_up_at
-
-    @property
-    def _fields(self) -> dict[str, str]:
-        return {"conversation_id": str(self._conversation.id)}

@@ -1,136 +1,14 @@
-"""Turns are written behind, never lost, and in order."""
+"""One exchange: its streams, its end, and how it goes on after that."""
 
-import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
-import structlog
 
 from ivr import conversations
-from ivr.conversations import Said, TurnWriter
 from ivr.db import Database
-from ivr.db.tables import Conversation, ConversationStatus, Role
-from tests.db.wire import wire_to
-from tests.leads.cast import NOW, call, until
-
-
-def said(item_id: str, position: int, text: str, *, cut: bool = False) -> Said:
-    return Said(item_id, position, Role.ASSISTANT, text, NOW, cut=cut)
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversations, "RETRY_SECONDS", 0.01)
-
-
-async def _texts(db: Database, conversation: Conversation) -> list[str]:
-    async with db.read() as session:
-        return [turn.text for turn in await conversations.transcript(session, conversation.id)]
-
-
-async def test_turns_are_written_while_the_call_runs_and_in_order(db: Database) -> None:
-    conversation = await call(db)
-    writer = TurnWriter(db, conversation)
-    writer.put(said("b", 1, "second"))
-    writer.put(said("a", 0, "first"))
-
-    async def written() -> bool:
-        return await _texts(db, conversation) == ["first", "second"]
-
-    await until(written)
-    await writer.close()
-
-
-async def test_closing_writes_what_still_waits(db: Database) -> None:
-    conversation = await call(db)
-    writer = TurnWriter(db, conversation)
-    for number in range(50):
-        writer.put(said(f"item_{number}", number, str(number)))
-    await writer.close()
-    assert await _texts(db, conversation) == [str(number) for number in range(50)]
-
-
-async def test_a_turn_that_was_cut_replaces_the_whole_one(db: Database) -> None:
-    conversation = await call(db)
-    writer = TurnWriter(db, conversation)
-    writer.put(said("a", 0, "all of a long answer"))
-    writer.put(said("a", 0, "all of", cut=True))
-    await writer.close()
-    async with db.read() as session:
-        [turn] = await conversations.transcript(session, conversation.id)
-    assert (turn.text, turn.cut) == ("all of", True)
-
-
-@pytest.mark.usefixtures("impatient")
-async def test_a_database_that_is_away_for_a_while_loses_no_turn(postgres_url: str) -> None:
-    with wire_to(postgres_url) as (wire, url):
-        db = Database(url)
-        conversation = await call(db)
-        writer = TurnWriter(db, conversation)
-        with structlog.testing.capture_logs() as logs:
-            wire.cut()
-            writer.put(said("a", 0, "kept"))
-            await until(lambda: "turns not written yet" in str(logs))
-        wire.mend()
-
-        async def written() -> bool:
-            return await _texts(db, conversation) == ["kept"]
-
-        await until(written)
-        await writer.close()
-        await db.close()
-
-
-@pytest.mark.usefixtures("impatient")
-async def test_the_last_words_wait_for_a_database_that_is_away(postgres_url: str) -> None:
-    with wire_to(postgres_url) as (wire, url):
-        db = Database(url)
-        conversation = await call(db)
-        writer = TurnWriter(db, conversation)
-        wire.cut()
-        writer.put(said("a", 0, "kept"))
-        with structlog.testing.capture_logs() as logs:
-            closing = asyncio.create_task(writer.close())
-            await until(lambda: str(logs).count("turns not written yet") > 2)
-        wire.mend()
-        await closing
-        assert await _texts(db, conversation) == ["kept"]
-        await db.close()
-
-
-async def test_a_database_that_stays_away_does_not_keep_the_writer(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(conversations, "LAST_TRIES_SECONDS", 0.0)
-    with wire_to(postgres_url) as (wire, url):
-        db = Database(url)
-        writer = TurnWriter(db, await call(db))
-        wire.cut()
-        writer.put(said("a", 0, "lost"))
-        with structlog.testing.capture_logs() as logs:
-            await writer.close()
-        await db.close()
-    assert logs[-1]["event"] == "turns lost"
-    assert logs[-1]["turns"] == 1
-
-
-async def test_a_nul_is_left_out_of_what_was_said(db: Database) -> None:
-    conversation = await call(db)
-    writer = TurnWriter(db, conversation)
-    writer.put(said("a", 0, "he\0llo"))
-    await writer.close()
-    assert await _texts(db, conversation) == ["hello"]
-
-
-async def test_a_turn_that_cannot_be_written_keeps_back_no_other(db: Database) -> None:
-    conversation = await call(db)
-    writer = TurnWriter(db, conversation)
-    for number, text in enumerate(["first", "half a letter: \ud800", "last"]):
-        writer.put(said(f"item_{number}", number, text))
-    with structlog.testing.capture_logs() as logs:
-        await writer.close()
-    assert await _texts(db, conversation) == ["first", "last"]
-    assert [line["event"] for line in logs] == ["turn dropped"]
+from ivr.db.tables import Conversation, ConversationStatus
+from tests.leads.cast import NOW, call
 
 
 async def _row(db: Database, conversation: Conversation) -> Conversation:
@@ -162,6 +40,7 @@ async def test_a_call_that_is_over_waits_for_its_stream_to_close(db: Database) -
         await conversations.stream_closed(
             session,
             conversation.id,
+            stream=0,
             reason="goodbye",
             finish_after=lease + timedelta(hours=1),
             usage={},
@@ -169,6 +48,61 @@ async def test_a_call_that_is_over_waits_for_its_stream_to_close(db: Database) -
         )
     row = await _row(db, conversation)
     assert (row.finish_after, row.end_reason, row.streaming) == (NOW, "goodbye", False)
+
+
+async def _close(db: Database, conversation: Conversation, *, stream: int, **usage: Any) -> None:
+    async with db.write() as session:
+        await conversations.stream_closed(
+            session,
+            conversation.id,
+            stream=stream,
+            reason="caller_hung_up",
+            finish_after=NOW,
+            usage={"voice": usage},
+            now=NOW,
+        )
+
+
+async def test_what_the_streams_of_a_call_used_is_added_up(db: Database) -> None:
+    conversation = await call(db)
+    await _close(db, conversation, stream=0, model="one", tokens=3, cost_usd=0.5)
+    await _close(db, conversation, stream=0, model="two", tokens=4, cost_usd=0.25)
+    used = (await _row(db, conversation)).usage
+    assert used == {"voice": {"model": "two", "tokens": 7, "cost_usd": 0.75}}
+
+
+async def test_a_stream_that_was_given_up_does_not_end_the_one_after_it(db: Database) -> None:
+    conversation = await call(db)
+    async with db.write() as session:
+        row = await conversations.by_id(session, conversation.id)
+        row.streaming, row.streams = True, 2
+    await _close(db, conversation, stream=1, tokens=3)
+    row = await _row(db, conversation)
+    assert (row.streaming, row.end_reason, row.usage) == (True, None, {"voice": {"tokens": 3}})
+
+
+@pytest.mark.parametrize("costs", [(0.5, None), (None, 0.5), (None, None)])
+async def test_a_price_that_is_not_known_leaves_the_sum_unknown(
+    db: Database, costs: tuple[float | None, float | None]
+) -> None:
+    conversation = await call(db)
+    for cost in costs:
+        await _close(db, conversation, stream=0, cost_usd=cost)
+    assert (await _row(db, conversation)).usage["voice"] == {"cost_usd": None}
+
+
+async def test_a_stream_is_offered_twice_and_again_to_the_same_request(db: Database) -> None:
+    conversation = await call(db)
+
+    async def offer(request: str) -> bool:
+        async with db.write() as session:
+            return await conversations.stream_offered(session, conversation.id, request=request)
+
+    requests = ("one", "one", "two", "one", "three", "")
+    assert [await offer(request) for request in requests] == [True] * 4 + [False] * 2
+    async with db.write() as session:
+        (await conversations.by_id(session, conversation.id)).streams = 1
+    assert await offer("four")
 
 
 async def test_going_on_after_the_end_is_the_next_episode(db: Database) -> None:

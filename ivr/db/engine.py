@@ -9,6 +9,7 @@ another process wrote in between.
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -27,11 +28,20 @@ from sqlalchemy import URL, Connection, event, exc, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ivr.db import sqlite
 from ivr.errors import DatabaseDown
 
 BUSY_TIMEOUT_MS = 30_000
 CONNECT_SECONDS = 5.0
 WRITE_SECONDS = 15.0  # a PostgreSQL that died with its machine never says so
+# Nor do we; what we had locked is free a minute later (PostgreSQL: runtime-config-connection,
+# runtime-config-client).
+_OUR_DEATH = {
+    "idle_in_transaction_session_timeout": "30s",  # of ours none waits as long
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
 RETRY_SECONDS = 0.5
 # PostgreSQL: Appendix A, error classes: connection, authorization, catalog, rollback (deadlock),
 # resources, object state (locked), operator intervention, system
@@ -61,6 +71,7 @@ class Database:
         self.url = url
         self.engine = _create_engine(url)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self.failed_at = -math.inf  # when it last could not be used; a moment of time.monotonic
         self._writer: AbstractAsyncContextManager[Any] = (
             asyncio.Lock() if self.is_sqlite else nullcontext()
         )
@@ -68,14 +79,14 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """Lend a session to look with; whatever it wrote is rolled back."""
-        with _outages():
+        with self._outages():
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
                 yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """Lend a session whose work is committed when the block ends, or undone when it raises."""
-        with _outages():
+        with self._outages():
             async with (
                 asyncio.timeout(None if self.is_sqlite else WRITE_SECONDS),
                 self._writer,
@@ -88,7 +99,18 @@ class Database:
     async def ping(self) -> None:
         """Raise unless the database answers."""
         async with self.engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+            # On SQLite one that goes to the file, and through the connection's own thread.
+            question = "PRAGMA schema_version" if self.is_sqlite else "SELECT 1"
+            await connection.execute(text(question))
+
+    @contextmanager
+    def _outages(self) -> Iterator[None]:
+        try:
+            with _as_database_down():
+                yield
+        except DatabaseDown:
+            self.failed_at = time.monotonic()
+            raise
 
     async def upgrade(self) -> None:
         """Bring the tables to the newest revision."""
@@ -120,7 +142,7 @@ def storable(text: Text) -> Text:
 
 
 @contextmanager
-def _outages() -> Iterator[None]:
+def _as_database_down() -> Iterator[None]:
     try:
         yield
     except (OSError, exc.SQLAlchemyError) as error:
@@ -154,7 +176,7 @@ def _for_asyncpg(url: str) -> tuple[URL, dict[str, Any]]:
     words = urlencode({k: v for k, v in said.items() if k in _DSN_WORDS}, doseq=True)
     plain = make_url(url).difference_update_query([*_DSN_WORDS, *_LIBPQ_ONLY, "ssl"])
     dsn = {"dsn": f"postgresql://?{words}"} if words else {}
-    return plain, {"timeout": CONNECT_SECONDS, **dsn}
+    return plain, {"timeout": CONNECT_SECONDS, "server_settings": _OUR_DEATH, **dsn}
 
 
 def database_path(url: str) -> Path | None:
@@ -174,7 +196,7 @@ def _create_engine(url: str) -> AsyncEngine:
     path = database_path(url)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(url)
+    engine = create_async_engine(url, connect_args=sqlite.ARGUMENTS)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine

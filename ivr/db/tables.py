@@ -8,26 +8,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, DateTime, Index, TypeDecorator, UniqueConstraint, text
-from sqlalchemy.engine import Dialect
+from sqlalchemy import Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC time, also on SQLite, which keeps no zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        assert value.tzinfo is not None, "times are aware UTC"
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+from ivr.db import columns
 
 
 def utc_now() -> datetime:
@@ -67,13 +51,11 @@ class Source(StrEnum):
 
 
 class Axis(StrEnum):
-    """The four things that move in the life of a lead, and its owner."""
+    """What moves in the life of a lead."""
 
     STAGE = "stage"
     LIFECYCLE = "lifecycle"
     STATUS = "status"
-    SCORE = "score"
-    OWNER = "owner"
 
 
 class Lifecycle(StrEnum):
@@ -110,24 +92,10 @@ class ReviewKind(StrEnum):
     AMBIGUOUS_SUBMISSION = "ambiguous_submission"
 
 
-def _id() -> Any:
-    return Field(default_factory=uuid.uuid4, primary_key=True)
+class TaskKind(StrEnum):
+    """What a person is to do for a lead."""
 
-
-def _tenant() -> Any:
-    return Field(foreign_key="tenants.id", index=True)
-
-
-def _time(*, index: bool = False) -> Any:
-    return Field(sa_type=UtcDateTime, index=index)
-
-
-def _maybe_time(*, index: bool = False) -> Any:
-    return Field(default=None, sa_type=UtcDateTime, index=index)
-
-
-def _json() -> Any:
-    return Field(default_factory=dict, sa_type=JSON)
+    CALL_BACK = "call_back"
 
 
 class Tenant(SQLModel, table=True):
@@ -135,14 +103,14 @@ class Tenant(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "tenants"
 
-    id: uuid.UUID = _id()
+    id: uuid.UUID = columns.own_id()
     slug: str = Field(unique=True)
     name: str
     phone_number: str | None = Field(default=None, unique=True)
     profile: str
     timezone: str
     status: str = "active"
-    created_at: datetime = _time()
+    created_at: datetime = columns.time()
 
 
 class Contact(SQLModel, table=True):
@@ -150,10 +118,10 @@ class Contact(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "contacts"
 
-    id: uuid.UUID = _id()
-    tenant_id: uuid.UUID = _tenant()
+    id: uuid.UUID = columns.own_id()
+    tenant_id: uuid.UUID = columns.of_tenant()
     name: str | None = None
-    created_at: datetime = _time()
+    created_at: datetime = columns.time()
 
 
 class ContactPoint(SQLModel, table=True):
@@ -162,12 +130,12 @@ class ContactPoint(SQLModel, table=True):
     __tablename__: ClassVar[str] = "contact_points"
     __table_args__ = (UniqueConstraint("tenant_id", "kind", "value"),)
 
-    id: uuid.UUID = _id()
-    tenant_id: uuid.UUID = _tenant()
+    id: uuid.UUID = columns.own_id()
+    tenant_id: uuid.UUID = columns.of_tenant()
     contact_id: uuid.UUID = Field(foreign_key="contacts.id", index=True)
     kind: str
     value: str
-    created_at: datetime = _time()
+    created_at: datetime = columns.time()
 
 
 class Lead(SQLModel, table=True):
@@ -186,46 +154,54 @@ class Lead(SQLModel, table=True):
         ),
     )
 
-    id: uuid.UUID = _id()
-    tenant_id: uuid.UUID = _tenant()
+    id: uuid.UUID = columns.own_id()
+    tenant_id: uuid.UUID = columns.of_tenant()
     contact_id: uuid.UUID = Field(foreign_key="contacts.id", index=True)
     profile: str
     stage: str
     lifecycle: str = Lifecycle.NEW
     status: str = "new"
-    created_at: datetime = _time(index=True)
-    updated_at: datetime = _time()
-    closed_at: datetime | None = _maybe_time()
+    created_at: datetime = columns.time(index=True)
+    updated_at: datetime = columns.time()
+    closed_at: datetime | None = columns.maybe_time()
 
 
 class Conversation(SQLModel, table=True):
     """One exchange with one person on one channel; `session_key` is the CallSid of a call.
 
     `finish_after` is the moment at which the finaliser runs unless the conversation goes on: so a
-    conversation whose process died is finished all the same.
+    conversation whose process died is finished all the same. A call has as many `streams` as were
+    opened for it, one after another; `carried_by` is the executor id of who carries the open one.
+    `line_closed_at`: Twilio has said that the phone call itself is over. Until then whoever cares
+    for the call moves `line_due_at`, at which Twilio is asked; `line_tries` counts that asking.
     """
 
     __tablename__: ClassVar[str] = "conversation_sessions"
     __table_args__ = (UniqueConstraint("tenant_id", "channel", "session_key"),)
 
-    id: uuid.UUID = _id()
-    tenant_id: uuid.UUID = _tenant()
+    id: uuid.UUID = columns.own_id()
+    tenant_id: uuid.UUID = columns.of_tenant()
     lead_id: uuid.UUID = Field(foreign_key="leads.id", index=True)
     channel: str
     session_key: str
     from_number: str | None = None
     to_number: str | None = None
-    state: dict[str, Any] = _json()
+    state: dict[str, Any] = columns.json()
     status: str = ConversationStatus.OPEN
     episode: int = 1
-    stream_opened_at: datetime | None = _maybe_time()
+    stream_opened_at: datetime | None = columns.maybe_time()
     streaming: bool = False
-    started_at: datetime = _time(index=True)
-    ended_at: datetime | None = _maybe_time()
+    streams: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    carried_by: str | None = None
+    line_closed_at: datetime | None = columns.maybe_time(index=True)
+    line_due_at: datetime | None = columns.maybe_time(index=True)
+    line_tries: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    started_at: datetime = columns.time(index=True)
+    ended_at: datetime | None = columns.maybe_time()
     end_reason: str | None = None
-    finish_after: datetime | None = _maybe_time(index=True)
-    finished_at: datetime | None = _maybe_time()
-    usage: dict[str, Any] = _json()
+    finish_after: datetime | None = columns.maybe_time(index=True)
+    finished_at: datetime | None = columns.maybe_time()
+    usage: dict[str, Any] = columns.json()
 
 
 class Turn(SQLModel, table=True):
@@ -235,7 +211,7 @@ class Turn(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("conversation_id", "item_id"),)
 
     id: int | None = Field(default=None, primary_key=True)
-    tenant_id: uuid.UUID = _tenant()
+    tenant_id: uuid.UUID = columns.of_tenant()
     conversation_id: uuid.UUID = Field(foreign_key="conversation_sessions.id")
     item_id: str
     position: int
@@ -243,7 +219,7 @@ class Turn(SQLModel, table=True):
     text: str
     cut: bool = False
     heard_ms: int | None = None
-    said_at: datetime = _time()
+    said_at: datetime = columns.time()
 
 
 class FieldValue(SQLModel, table=True):
@@ -252,7 +228,7 @@ class FieldValue(SQLModel, table=True):
     __tablename__: ClassVar[str] = "field_values"
 
     id: int | None = Field(default=None, primary_key=True)
-    tenant_id: uuid.UUID = _tenant()
+    tenant_id: uuid.UUID = columns.of_tenant()
     lead_id: uuid.UUID = Field(foreign_key="leads.id", index=True)
     conversation_id: uuid.UUID = Field(foreign_key="conversation_sessions.id", index=True)
     name: str
@@ -262,8 +238,8 @@ class FieldValue(SQLModel, table=True):
     problem: str | None = None
     quote: str | None = None
     turn_item_id: str | None = None
-    details: dict[str, Any] = _json()
-    created_at: datetime = _time()
+    details: dict[str, Any] = columns.json()
+    created_at: datetime = columns.time()
 
 
 class Transition(SQLModel, table=True):
@@ -273,7 +249,7 @@ class Transition(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("lead_id", "axis", "seq"),)
 
     id: int | None = Field(default=None, primary_key=True)
-    tenant_id: uuid.UUID = _tenant()
+    tenant_id: uuid.UUID = columns.of_tenant()
     lead_id: uuid.UUID = Field(foreign_key="leads.id")
     axis: str
     seq: int
@@ -281,7 +257,7 @@ class Transition(SQLModel, table=True):
     to_value: str
     actor: str
     reason: str
-    at: datetime = _time()
+    at: datetime = columns.time()
 
 
 class Submission(SQLModel, table=True):
@@ -290,20 +266,20 @@ class Submission(SQLModel, table=True):
     __tablename__: ClassVar[str] = "submissions"
     __table_args__ = (UniqueConstraint("conversation_id", "episode", "target"),)
 
-    id: uuid.UUID = _id()
-    tenant_id: uuid.UUID = _tenant()
+    id: uuid.UUID = columns.own_id()
+    tenant_id: uuid.UUID = columns.of_tenant()
     lead_id: uuid.UUID = Field(foreign_key="leads.id", index=True)
     conversation_id: uuid.UUID = Field(foreign_key="conversation_sessions.id", index=True)
     episode: int
     target: str
     channel: str
-    lead_data: dict[str, Any] = _json()
+    lead_data: dict[str, Any] = columns.json()
     state: str = Field(default=SubmissionState.PENDING, index=True)
     attempts: int = 0
-    next_attempt_at: datetime | None = _maybe_time(index=True)
+    next_attempt_at: datetime | None = columns.maybe_time(index=True)
     last_error: str | None = None
-    created_at: datetime = _time()
-    updated_at: datetime = _time()
+    created_at: datetime = columns.time()
+    updated_at: datetime = columns.time()
 
     @property
     def reference(self) -> str:
@@ -318,13 +294,13 @@ class SubmissionAttempt(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("submission_id", "number"),)
 
     id: int | None = Field(default=None, primary_key=True)
-    tenant_id: uuid.UUID = _tenant()
+    tenant_id: uuid.UUID = columns.of_tenant()
     submission_id: uuid.UUID = Field(foreign_key="submissions.id")
     number: int
     actor: str
     request_hash: str
-    started_at: datetime = _time()
-    finished_at: datetime | None = _maybe_time()
+    started_at: datetime = columns.time()
+    finished_at: datetime | None = columns.maybe_time()
     outcome: str | None = None
     status_code: int | None = None
     response: str | None = None
@@ -337,13 +313,13 @@ class SucceededLead(SQLModel, table=True):
     __tablename__: ClassVar[str] = "succeeded_leads"
 
     id: int | None = Field(default=None, primary_key=True)
-    tenant_id: uuid.UUID = _tenant()
+    tenant_id: uuid.UUID = columns.of_tenant()
     submission_id: uuid.UUID = Field(foreign_key="submissions.id", unique=True)
-    lead_data: dict[str, Any] = _json()
+    lead_data: dict[str, Any] = columns.json()
     channel: str
     session_id: uuid.UUID = Field(foreign_key="conversation_sessions.id")
-    submitted_at: datetime = _time(index=True)
-    npa_response: dict[str, Any] = _json()
+    submitted_at: datetime = columns.time(index=True)
+    npa_response: dict[str, Any] = columns.json()
 
 
 class FailedLead(SQLModel, table=True):
@@ -352,15 +328,15 @@ class FailedLead(SQLModel, table=True):
     __tablename__: ClassVar[str] = "failed_leads"
 
     id: int | None = Field(default=None, primary_key=True)
-    tenant_id: uuid.UUID = _tenant()
+    tenant_id: uuid.UUID = columns.of_tenant()
     submission_id: uuid.UUID = Field(foreign_key="submissions.id", unique=True)
-    lead_data: dict[str, Any] = _json()
+    lead_data: dict[str, Any] = columns.json()
     error_message: str
     channel: str
     session_id: uuid.UUID = Field(foreign_key="conversation_sessions.id")
     retry_count: int = 0
-    last_retry_at: datetime | None = _maybe_time()
-    created_at: datetime = _time(index=True)
+    last_retry_at: datetime | None = columns.maybe_time()
+    created_at: datetime = columns.time(index=True)
     resolved: bool = Field(default=False, index=True)
     resolution: str | None = None
 
@@ -372,12 +348,12 @@ class InboundEvent(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("tenant_id", "provider", "kind", "provider_id"),)
 
     id: int | None = Field(default=None, primary_key=True)
-    tenant_id: uuid.UUID = _tenant()
+    tenant_id: uuid.UUID = columns.of_tenant()
     provider: str
     kind: str
     provider_id: str
-    payload: dict[str, Any] = _json()
-    received_at: datetime = _time()
+    payload: dict[str, Any] = columns.json()
+    received_at: datetime = columns.time()
 
 
 class ReviewItem(SQLModel, table=True):
@@ -386,12 +362,39 @@ class ReviewItem(SQLModel, table=True):
     __tablename__: ClassVar[str] = "review_items"
 
     id: int | None = Field(default=None, primary_key=True)
-    tenant_id: uuid.UUID = _tenant()
+    tenant_id: uuid.UUID = columns.of_tenant()
     kind: str
     lead_id: uuid.UUID = Field(foreign_key="leads.id", index=True)
     conversation_id: uuid.UUID = Field(foreign_key="conversation_sessions.id")
     submission_id: uuid.UUID | None = Field(default=None, foreign_key="submissions.id")
-    detail: dict[str, Any] = _json()
-    created_at: datetime = _time()
-    resolved_at: datetime | None = _maybe_time()
+    detail: dict[str, Any] = columns.json()
+    created_at: datetime = columns.time()
+    resolved_at: datetime | None = columns.maybe_time()
     resolution: str | None = None
+
+
+class Task(SQLModel, table=True):
+    """Something a person is to do for a lead; at most one open per lead and kind."""
+
+    __tablename__: ClassVar[str] = "tasks"
+    __table_args__ = (
+        Index(
+            "one_open_task",
+            "lead_id",
+            "kind",
+            unique=True,
+            sqlite_where=text("done_at IS NULL"),
+            postgresql_where=text("done_at IS NULL"),
+        ),
+    )
+
+    id: uuid.UUID = columns.own_id()
+    tenant_id: uuid.UUID = columns.of_tenant()
+    lead_id: uuid.UUID = Field(foreign_key="leads.id", index=True)
+    conversation_id: uuid.UUID | None = Field(default=None, foreign_key="conversation_sessions.id")
+    kind: str
+    reason: str
+    created_at: datetime = columns.time()
+    due_at: datetime | None = columns.maybe_time(index=True)
+    done_at: datetime | None = columns.maybe_time()
+    note: str | None = None

@@ -73,6 +73,25 @@ def is_concluded(conversation: Conversation, episode: int) -> bool:
     return bool(conversation.state.get("concluded_episode") == episode)
 
 
+async def look(
+    session: AsyncSession, conversation_id: uuid.UUID
+) -> tuple[Conversation, Tenant, Lead]:
+    """Return a conversation with whose it is and what it is about."""
+    query = (
+        select(Conversation, Tenant, Lead)
+        .join(Tenant, col(Tenant.id) == col(Conversation.tenant_id))
+        .join(Lead, col(Lead.id) == col(Conversation.lead_id))
+        .where(Conversation.id == conversation_id)
+    )
+    return (await session.exec(query)).one()
+
+
+async def lock(session: AsyncSession, conversation_id: uuid.UUID) -> Conversation:
+    """Return a conversation that nobody else changes until the transaction is over."""
+    query = select(Conversation).where(Conversation.id == conversation_id)
+    return (await session.exec(query.with_for_update(key_share=True))).one()
+
+
 async def conclude(
     session: AsyncSession,
     profiles: Profiles,
@@ -86,7 +105,7 @@ async def conclude(
 
     None when there is nothing to conclude: the episode is closed, or the caller is back.
     """
-    conversation = await _lock(session, conversation_id)
+    conversation = await lock(session, conversation_id)
     if not is_open(conversation, episode):
         return None
     if not is_concluded(conversation, episode) and _goes_on(conversation, now=now):
@@ -95,16 +114,18 @@ async def conclude(
     lead = await stages.lock(session, conversation.lead_id)
     profile = profile_of(profiles, tenant, lead)
     if not is_concluded(conversation, episode):
-        await _merge(session, tenant, profile, conversation, extraction, now=now)
+        turns = await conversations.transcript(session, conversation.id)
+        await _merge(session, tenant, profile, conversation, extraction, turns, now=now)
     known = await values.current(session, lead.id)
     data = lead_data(profile, known)
     if not is_concluded(conversation, episode):
-        met = await _was_answered(session, conversation.id)
+        met = {Role.ASSISTANT, Role.CALLER} <= {Role(turn.role) for turn in turns}
         await stages.assess(session, lead, profile, set(known), met=met, now=now)
         await _name_contact(session, lead, profile, data)
-        await _submission(session, conversation, lead, profile, data, now=now)
+        submission = await _submission(session, conversation, lead, profile, data, now=now)
         _remember(conversation, data, extraction)
-    submission = await _own_submission(session, conversation)
+    else:
+        submission = await _own_submission(session, conversation)
     pending = submission is not None and submission.state == SubmissionState.PENDING
     return Conclusion(
         lead_data=data,
@@ -140,16 +161,6 @@ def _goes_on(conversation: Conversation, *, now: datetime) -> bool:
     return True
 
 
-async def _lock(session: AsyncSession, conversation_id: uuid.UUID) -> Conversation:
-    query = select(Conversation).where(Conversation.id == conversation_id)
-    return (await session.exec(query.with_for_update(key_share=True))).one()
-
-
-async def _was_answered(session: AsyncSession, conversation_id: uuid.UUID) -> bool:
-    turns = await conversations.transcript(session, conversation_id)
-    return {Role.ASSISTANT, Role.CALLER} <= {Role(turn.role) for turn in turns}
-
-
 def _remember(
     conversation: Conversation, data: Mapping[str, str | None], extraction: Extraction
 ) -> None:
@@ -169,11 +180,11 @@ async def _merge(
     profile: Profile,
     conversation: Conversation,
     extraction: Extraction,
+    turns: Sequence[Turn],
     *,
     now: datetime,
 ) -> None:
     """Add what was read as values of the lowest ranks; which value counts is `values`' decision."""
-    turns = await conversations.transcript(session, conversation.id)
     today = conversation.started_at.astimezone(ZoneInfo(tenant.timezone)).date()
     source = Source.EXTRACTED if extraction.by == "model" else Source.INFERRED
     for name, found in extraction.found.items():
@@ -207,6 +218,8 @@ async def _disputes(
     session: AsyncSession, conversation: Conversation, extraction: Extraction, *, now: datetime
 ) -> None:
     """Ask a person about fields with two answers, unless the caller gave the value in the call."""
+    if not extraction.disputed:
+        return
     known = await values.current(session, conversation.lead_id)
     open_ones = {
         name: answers for name, answers in extraction.disputed.items() if name not in known
@@ -249,14 +262,14 @@ async def _submission(
     data: dict[str, str | None],
     *,
     now: datetime,
-) -> None:
+) -> Submission | None:
     """Write the lead's submission down, pending or held, if this conversation is to have one."""
     if await _is_left_to_another(session, conversation, now=now):
         log.info("submission left to another call", conversation_id=str(conversation.id))
-        return
+        return None
     news = await _news(session, lead, profile, data)
     if lead.closed_at is not None and news is None:
-        return
+        return None
     known = {name for name, value in data.items() if value is not None}
     undecided = await _supersede(session, lead, now=now)
     held = news or undecided or held_because(profile, known)
@@ -278,6 +291,7 @@ async def _submission(
     await session.flush()
     if held:
         await ledger.enter_failure(session, submission, held, now=now)
+    return submission
 
 
 async def _is_left_to_another(

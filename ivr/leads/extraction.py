@@ -102,12 +102,13 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """What there is to read."""
+    """What there is to read; `given` is what the caller gave in the call, field by field."""
 
     profile: Profile
     turns: Sequence[Turn]
     caller_number: str | None
     today: date
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
 def conversation_text(turns: Sequence[Turn]) -> str:
@@ -120,7 +121,10 @@ def conversation_text(turns: Sequence[Turn]) -> str:
 async def extract(
     material: Material, models: Sequence[Model], *, runs: int, timeout_seconds: float
 ) -> Extraction:
-    """Return what the transcript holds: asked `runs` times, else by the rules."""
+    """Return what the transcript holds: asked `runs` times, else by the rules.
+
+    Once is enough where the first answer leaves no doubt: another could change nothing.
+    """
     if not any(turn.role == Role.CALLER and turn.text.strip() for turn in material.turns):
         return Extraction(by="nothing")
     requests: list[Request] = []
@@ -130,6 +134,8 @@ async def extract(
         if answer is None:
             break  # every model failed with every prompt; another run would only take time
         answers.append(answer)
+        if len(answers) == 1 and not _leaves_doubt(material, answer):
+            break
     if not answers:
         return Extraction(by="rules", found=by_rules(material), requests=requests)
     found, disputed = vote(material, answers)
@@ -157,6 +163,19 @@ async def _run(
         if problem is None and answer.document is not None:
             return _found(answer.document)
     return None
+
+
+def _leaves_doubt(material: Material, answer: Mapping[str, Found]) -> bool:
+    """Return whether a required field is still unknown, or one was read that the caller did not
+    give in the call, or gave otherwise.
+    """
+    for item in material.profile.fields:
+        given, found = material.given.get(item.key), answer.get(item.key)
+        if found is None and given is None and item.required:
+            return True
+        if found is not None and _canonical(item, found, material.today) != given:
+            return True
+    return False
 
 
 def _plan(models: Sequence[Model]) -> Iterator[tuple[Model, str]]:

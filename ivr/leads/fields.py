@@ -90,7 +90,7 @@ def join(field: Field, partial: str, raw: str) -> str:
 
 
 def warm() -> None:
-    """Load the ZIP list and the phone metadata (about 0.3 s) before the first call needs them."""
+    """Load the ZIP list and the phone metadata (about a second) before a call needs them."""
     TYPES["us_zip"].check(Field("zip", "us_zip", "", ""), "30093", today=date.min, insisted=False)
     TYPES["us_phone"].check(
         Field("phone", "us_phone", "", ""), "7705550123", today=date.min, insisted=False

@@ -87,7 +87,10 @@ async def _begin(db: Database, tenant: Tenant, profile: Profile, enquiry: Enquir
 async def _open_lead(
     session: AsyncSession, tenant: Tenant, profile: Profile, enquiry: Enquiry
 ) -> Lead:
-    contact_id = await _contact_id(session, tenant, enquiry)
+    contact_id = await _known_contact(session, tenant, enquiry)
+    if contact_id is None:
+        contact_id = await _new_contact(session, tenant, enquiry)
+        return await _new_lead(session, tenant, profile, enquiry, contact_id)
     query = select(Lead).where(
         Lead.tenant_id == tenant.id,
         Lead.contact_id == contact_id,
@@ -95,8 +98,16 @@ async def _open_lead(
         col(Lead.closed_at).is_(None),
     )
     lead = (await session.exec(query)).one_or_none()
-    if lead is not None:
-        return lead
+    return lead or await _new_lead(session, tenant, profile, enquiry, contact_id)
+
+
+async def _new_lead(
+    session: AsyncSession,
+    tenant: Tenant,
+    profile: Profile,
+    enquiry: Enquiry,
+    contact_id: uuid.UUID,
+) -> Lead:
     lead = Lead(
         tenant_id=tenant.id,
         contact_id=contact_id,
@@ -123,17 +134,21 @@ async def _open_lead(
     return lead
 
 
-async def _contact_id(session: AsyncSession, tenant: Tenant, enquiry: Enquiry) -> uuid.UUID:
+async def _known_contact(
+    session: AsyncSession, tenant: Tenant, enquiry: Enquiry
+) -> uuid.UUID | None:
     """Return the person who has this number; a withheld number is a new person each time."""
-    if enquiry.caller is not None:
-        query = select(ContactPoint).where(
-            ContactPoint.tenant_id == tenant.id,
-            ContactPoint.kind == "phone",
-            ContactPoint.value == enquiry.caller,
-        )
-        point = (await session.exec(query)).one_or_none()
-        if point is not None:
-            return point.contact_id
+    if enquiry.caller is None:
+        return None
+    query = select(ContactPoint.contact_id).where(
+        ContactPoint.tenant_id == tenant.id,
+        ContactPoint.kind == "phone",
+        ContactPoint.value == enquiry.caller,
+    )
+    return (await session.exec(query)).one_or_none()
+
+
+async def _new_contact(session: AsyncSession, tenant: Tenant, enquiry: Enquiry) -> uuid.UUID:
     contact = Contact(tenant_id=tenant.id, created_at=enquiry.now)
     session.add(contact)
     await session.flush()
@@ -147,7 +162,6 @@ async def _contact_id(session: AsyncSession, tenant: Tenant, enquiry: Enquiry) -
                 created_at=enquiry.now,
             )
         )
-        await session.flush()
     return contact.id
 
 

@@ -7,8 +7,9 @@ starts again. Sending is `submissions`' work, here only called.
 """
 
 import asyncio
+import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import structlog
-from sqlalchemy import func, or_, update
+from sqlalchemy import and_, func, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -24,7 +25,7 @@ from ivr import conversations
 from ivr.db import Database
 from ivr.db.tables import Conversation, ConversationStatus, Lead, Tenant, utc_now
 from ivr.jobs import Jobs
-from ivr.leads import conclusion, seat
+from ivr.leads import conclusion, seat, values
 from ivr.leads.extraction import Extraction, Material, Model, conversation_text, extract
 from ivr.leads.handover import Profiles, profile_of
 from ivr.leads.submissions import Submissions
@@ -36,7 +37,15 @@ SCHEDULE_SECONDS = 1.0
 # A job that ended with an error keeps its id for ever; this long after its time the conversation
 # gets another one.
 PATIENCE = timedelta(minutes=5)
-BATCH = 50
+# Longer than anybody keeps a conversation open at once.
+FARTHEST = timedelta(minutes=10)
+# Beyond the longest call; its carrier has cut the stream off long before.
+OVERTIME = timedelta(minutes=2)
+BATCH = 20
+# Between two starts: a crowd that hung up at once must not be heard by those who still talk.
+PACE_SECONDS = SCHEDULE_SECONDS / BATCH
+PRUNE_SECONDS = 10.0
+KEPT = timedelta(days=1)
 AT_ONCE = 10  # requests to targets that the schedule keeps open
 
 log = structlog.get_logger(__name__)
@@ -58,6 +67,10 @@ class Road:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.submissions = submissions
+        self.executor_id = settings.executor_id  # the one really taken
+        self.last_tick = time.monotonic()  # when the schedule had last been through all its work
+        self._seen: tuple[datetime | None, uuid.UUID] | None = None
+        self._prune_at = time.monotonic()
         self._settings = settings
         self._db = db
         self._jobs = jobs
@@ -99,12 +112,16 @@ class Road:
         try:
             await self.submissions.recover(opened_at=self.opened_at)
             await self._jobs.open()
-            schedule = asyncio.create_task(run_scheduler(self), name="schedule")
+            tasks = [
+                asyncio.create_task(run_scheduler(self), name="schedule"),
+                asyncio.create_task(models.load(), name="text models"),
+            ]
             try:
                 yield
             finally:
-                schedule.cancel()
-                await asyncio.gather(schedule, return_exceptions=True)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
         finally:
             await self._jobs.close()
             await models.close()
@@ -118,21 +135,66 @@ class Road:
     async def start_due(self) -> int:
         """Finish the conversations whose time has come, and return how many were started."""
         now = self._clock()
-        query = (
-            select(Conversation)
-            .where(
-                Conversation.status == ConversationStatus.OPEN,
-                col(Conversation.finish_after) <= now,
-            )
-            .order_by(col(Conversation.finish_after))
-            .limit(BATCH)
+        await self._bring_near(now=now)
+        async with self._db.read() as session:
+            found = await self._next_due(session, now=now)
+        elsewhere = await self.carried_elsewhere(found, now=now)
+        started = 0
+        for conversation in found:
+            if self._is_live(conversation.session_key) or conversation.id in elsewhere:
+                continue
+            started += await self._start_again(conversation, now=now)
+            await asyncio.sleep(PACE_SECONDS)
+        return started
+
+    async def carried_elsewhere(
+        self, calls: Iterable[Conversation], *, now: datetime
+    ) -> set[uuid.UUID]:
+        """Return those with an open stream that another living process carries.
+
+        Its word in the row may be late, or our clock ahead. No call is left to it for ever.
+        """
+        begun = now - timedelta(seconds=self._settings.max_call_seconds) - OVERTIME
+        streams = [call for call in calls if call.streaming and call.started_at > begun]
+        carriers = {call.carried_by for call in streams} - {None, self.executor_id}
+        alive = {one for one in carriers if one and await seat.is_taken(self._db, one)}
+        return {call.id for call in streams if call.carried_by in alive}
+
+    async def _next_due(self, session: AsyncSession, *, now: datetime) -> Sequence[Conversation]:
+        """Return the longest overdue; after a full batch those behind it, that nobody starves."""
+        moment, key = col(Conversation.finish_after), col(Conversation.id)
+        query = select(Conversation).where(
+            Conversation.status == ConversationStatus.OPEN, moment <= now
+        )
+        if self._seen is not None:
+            seen_moment, seen_key = self._seen
+            is_level = and_(moment == seen_moment, key > seen_key)
+            query = query.where(or_(moment > seen_moment, is_level))
+        found = (await session.exec(query.order_by(moment, key).limit(BATCH))).all()
+        last = found[-1] if len(found) == BATCH else None
+        self._seen = (last.finish_after, last.id) if last else None
+        return found
+
+    async def prune(self) -> None:
+        """Forget, every few seconds, a few of the jobs that ended long ago."""
+        if time.monotonic() >= self._prune_at:
+            self._prune_at = time.monotonic() + PRUNE_SECONDS
+            await self._jobs.prune(older_than=KEPT)
+
+    async def _bring_near(self, *, now: datetime) -> None:
+        """Have no conversation wait for hours because the clock was put back by hours."""
+        farthest = now + FARTHEST + timedelta(seconds=self._settings.episode_grace_seconds)
+        far = and_(
+            col(Conversation.status) == ConversationStatus.OPEN,
+            col(Conversation.finish_after) > farthest,
         )
         async with self._db.read() as session:
-            found = (await session.exec(query)).all()
-        due = [
-            conversation for conversation in found if not self._is_live(conversation.session_key)
-        ]
-        return sum([await self._start_again(conversation, now=now) for conversation in due])
+            found = (await session.exec(select(Conversation.id).where(far))).all()
+        if not found:
+            return
+        log.warning("the clock was put back", conversations=len(found))
+        async with self._db.write() as session:
+            await session.exec(update(Conversation).where(far).values(finish_after=farthest))
 
     async def _start_again(self, conversation: Conversation, *, now: datetime) -> bool:
         """Start the job, under another name where the first one is used up without a result."""
@@ -152,42 +214,44 @@ class Road:
         return True
 
     async def _finish(self, conversation_id: str, episode: int) -> None:
-        """Run the road; a recovered job skips the steps that are done."""
+        """Run the road; only a reading, which was paid for, is kept for a job that is continued."""
         reading = await self._jobs.step("read", self._read, conversation_id, episode)
         if reading is None:
             return
         concluded = await self._jobs.step(
-            "conclude", self._conclude, conversation_id, episode, reading
+            "conclude", self._conclude, conversation_id, episode, reading, kept=False
         )
         if concluded is None:
             return
         if concluded["submission_id"]:
-            await self._jobs.step("submit", self._submit, concluded["submission_id"])
-        await self._jobs.step("close", self._close, conversation_id, episode)
+            submission_id = concluded["submission_id"]
+            await self._jobs.step("submit", self._submit, submission_id, kept=False)
+        await self._jobs.step("close", self._close, conversation_id, episode, kept=False)
 
     async def _read(self, conversation_id: str, episode: int) -> dict[str, Any] | None:
         """Return what the transcript holds; None when the episode is closed already."""
         async with self._db.read() as session:
-            conversation = await conversations.by_id(session, uuid.UUID(conversation_id))
+            conversation, tenant, lead = await conclusion.look(session, uuid.UUID(conversation_id))
             if not conclusion.is_open(conversation, episode):
                 return None
             if conclusion.is_concluded(conversation, episode):
                 return Extraction(by="nothing").dump()  # conclude looks at its own mark first
-            material = await self._material(session, conversation)
+            material = await self._material(session, conversation, tenant, lead)
         log.info("=== EXTRACTING LEAD DATA FROM CONVERSATION ===", conversation_id=conversation_id)
         _log_marker("=== CONVERSATION TEXT:\n", conversation_text(material.turns))
         reading = await self._extract(material)
         return reading.dump()
 
-    async def _material(self, session: AsyncSession, conversation: Conversation) -> Material:
-        tenant = await session.get_one(Tenant, conversation.tenant_id)
-        lead = await session.get_one(Lead, conversation.lead_id)
+    async def _material(
+        self, session: AsyncSession, conversation: Conversation, tenant: Tenant, lead: Lead
+    ) -> Material:
         started = conversation.started_at.astimezone(ZoneInfo(tenant.timezone))
         return Material(
             profile=profile_of(self._profiles, tenant, lead),
             turns=await conversations.transcript(session, conversation.id),
             caller_number=conversation.from_number,
             today=started.date(),
+            given=await values.given(session, lead.id),
         )
 
     async def _extract(self, material: Material) -> Extraction:
@@ -229,7 +293,6 @@ class Road:
 
     async def _close(self, conversation_id: str, episode: int) -> None:
         """Finish the episode; a caller who came back while the lead was sent is in the next one."""
-        now = self._clock()
         this = update(Conversation).where(
             col(Conversation.id) == uuid.UUID(conversation_id),
             col(Conversation.episode) == episode,
@@ -237,9 +300,14 @@ class Road:
         )
         finish_after = col(Conversation.finish_after)
         async with self._db.write() as session:
+            # Locked before the clock is read: the call's status, noted while this waited, moves
+            # `finish_after` to its own now, and that is nobody coming back.
+            await conclusion.lock(session, uuid.UUID(conversation_id))
+            now = self._clock()
             finished = await session.exec(
                 this.where(or_(finish_after.is_(None), finish_after <= now)).values(
                     status=ConversationStatus.FINISHED,
+                    streaming=False,  # else of a process that died with the stream
                     finished_at=now,
                     ended_at=func.coalesce(col(Conversation.ended_at), now),
                 )
@@ -254,6 +322,7 @@ async def run_scheduler(road: Road) -> None:
     try:
         while True:
             await _tick(road, sending)
+            road.last_tick = time.monotonic()
             await asyncio.sleep(SCHEDULE_SECONDS)
     finally:
         # A request that has left must not be cut off: its answer would become a question to a
@@ -262,11 +331,12 @@ async def run_scheduler(road: Road) -> None:
 
 
 async def _tick(road: Road, sending: set[asyncio.Task[Any]]) -> None:
-    """Do all three; what goes wrong in one stops neither the others nor the next tick."""
+    """Do all of it; what goes wrong in one stops neither the others nor the next tick."""
     parts = (
         road.start_due(),
         road.submissions.recover(opened_at=road.opened_at),
         _send_due(road, sending),
+        road.prune(),
     )
     for result in await asyncio.gather(*parts, return_exceptions=True):
         if isinstance(result, BaseException):

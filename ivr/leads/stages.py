@@ -6,9 +6,11 @@ Moves made here only go forward; people may go anywhere, elsewhere.
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func
-from sqlmodel import col, select
+from sqlalchemy import Insert, Table, bindparam, case, func, insert
+from sqlalchemy import select as sa_select
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.tables import Axis, Lead, Lifecycle, Transition
@@ -21,6 +23,7 @@ LIFECYCLES = (
     Lifecycle.SUBMITTED,
 )
 STATUSES = ("new", "contacted", "qualified")
+_Step = tuple[Axis, str, Sequence[str], str]  # where to, in which order, and why
 _COLUMNS = {Axis.STAGE: "stage", Axis.LIFECYCLE: "lifecycle", Axis.STATUS: "status"}
 
 
@@ -56,28 +59,9 @@ async def advance(
     now: datetime,
 ) -> bool:
     """Move a locked lead forward and write it down; return False when it is there or beyond."""
-    column = _COLUMNS[axis]
-    old = str(getattr(lead, column))
-    if old not in order or to not in order or order.index(to) <= order.index(old):
-        return False
-    setattr(lead, column, to)
-    lead.updated_at = now
-    session.add(lead)
-    session.add(
-        Transition(
-            tenant_id=lead.tenant_id,
-            lead_id=lead.id,
-            axis=axis,
-            seq=await _next_seq(session, lead.id, axis),
-            from_value=old,
-            to_value=to,
-            actor=actor,
-            reason=reason,
-            at=now,
-        )
-    )
-    await session.flush()
-    return True
+    move = _advanced(lead, axis, to, order, actor=actor, reason=reason, now=now)
+    await _write(session, lead, [move])
+    return move is not None
 
 
 async def assess(
@@ -90,21 +74,16 @@ async def assess(
     now: datetime,
 ) -> None:
     """Move a lead to where its values put it; `met` says that the caller and we exchanged words."""
-    stage = stage_of(profile, known)
-    await advance(
-        session,
-        lead,
-        Axis.STAGE,
-        stage,
-        profile.stages,
-        actor="assistant",
-        reason="fields known",
-        now=now,
-    )
+    steps: list[_Step] = [(Axis.STAGE, stage_of(profile, known), profile.stages, "fields known")]
     if met:
-        await _both(session, lead, Lifecycle.QUALIFYING, "contacted", "the caller answered", now)
+        steps += _both(Lifecycle.QUALIFYING, "contacted", "the caller answered")
     if known and all(item.key in known for item in profile.required):
-        await _both(session, lead, Lifecycle.QUALIFIED, "qualified", "all required fields", now)
+        steps += _both(Lifecycle.QUALIFIED, "qualified", "all required fields")
+    moves = [
+        _advanced(lead, axis, to, order, actor="assistant", reason=reason, now=now)
+        for axis, to, order, reason in steps
+    ]
+    await _write(session, lead, moves)
 
 
 async def submitted(session: AsyncSession, lead: Lead, *, actor: str, now: datetime) -> None:
@@ -123,18 +102,61 @@ async def submitted(session: AsyncSession, lead: Lead, *, actor: str, now: datet
     session.add(lead)
 
 
-async def _both(
-    session: AsyncSession, lead: Lead, lifecycle: str, status: str, reason: str, now: datetime
-) -> None:
-    for axis, to, order in (
-        (Axis.LIFECYCLE, lifecycle, LIFECYCLES),
-        (Axis.STATUS, status, STATUSES),
-    ):
-        await advance(session, lead, axis, to, order, actor="assistant", reason=reason, now=now)
+def _both(lifecycle: str, status: str, reason: str) -> list[_Step]:
+    return [
+        (Axis.LIFECYCLE, lifecycle, LIFECYCLES, reason),
+        (Axis.STATUS, status, STATUSES, reason),
+    ]
 
 
-async def _next_seq(session: AsyncSession, lead_id: uuid.UUID, axis: Axis) -> int:
-    query = select(func.coalesce(func.max(col(Transition.seq)), 0) + 1).where(
-        Transition.lead_id == lead_id, Transition.axis == axis
+def _advanced(
+    lead: Lead,
+    axis: Axis,
+    to: str,
+    order: Sequence[str],
+    *,
+    actor: str,
+    reason: str,
+    now: datetime,
+) -> dict[str, Any] | None:
+    """Move the lead forward and return the move's row; None when it is there or beyond."""
+    column = _COLUMNS[axis]
+    old = str(getattr(lead, column))
+    if old not in order or to not in order or order.index(to) <= order.index(old):
+        return None
+    setattr(lead, column, to)
+    lead.updated_at = now
+    move = {"from_value": old, "to_value": to, "actor": actor, "reason": reason, "now": now}
+    return {"tenant": lead.tenant_id, "lead": lead.id, "axis": str(axis), **move}
+
+
+async def _write(session: AsyncSession, lead: Lead, moves: Sequence[dict[str, Any] | None]) -> None:
+    """Write moves down, in their order: each takes the next number on its axis."""
+    session.add(lead)
+    rows = [move for move in moves if move is not None]
+    if rows:
+        with session.no_autoflush:  # the lead's row is written once, with all its moves
+            await session.exec(_MOVE, params=rows)
+
+
+def _move() -> Insert:
+    """Return what adds a move behind the last one on its axis, with the next number."""
+    table: Table = Transition.__table__  # type: ignore[attr-defined]  # by its metaclass
+    columns = table.c
+    last_at, now = func.max(columns.at), bindparam("now", type_=columns.at.type)
+    row = {
+        "tenant_id": bindparam("tenant", type_=columns.tenant_id.type),
+        "lead_id": bindparam("lead", type_=columns.lead_id.type),
+        "axis": bindparam("axis", type_=columns.axis.type),
+        "seq": func.coalesce(func.max(columns.seq), 0) + 1,
+        **{name: bindparam(name, type_=columns[name].type) for name in _WORDS},
+        "at": case((last_at > now, last_at), else_=now),  # a clock may be put back
+    }
+    last = sa_select(*row.values()).where(
+        columns.lead_id == row["lead_id"], columns.axis == row["axis"]
     )
-    return int((await session.exec(query)).one())
+    return insert(table).from_select(list(row), last)
+
+
+_WORDS = ("from_value", "to_value", "actor", "reason")
+_MOVE = _move()

@@ -230,8 +230,7 @@ class Submissions:
             )
             if changed.rowcount != 1:
                 return None
-            submission = await session.get_one(Submission, submission_id)
-            parcel = await self._pack(session, submission)
+            submission, parcel = await self._pack(session, submission_id)
             session.add(
                 SubmissionAttempt(
                     tenant_id=submission.tenant_id,
@@ -250,11 +249,18 @@ class Submissions:
                 handover=parcel,
             )
 
-    async def _pack(self, session: AsyncSession, submission: Submission) -> Handover:
-        tenant = await session.get_one(Tenant, submission.tenant_id)
-        lead = await session.get_one(Lead, submission.lead_id)
+    async def _pack(
+        self, session: AsyncSession, submission_id: uuid.UUID
+    ) -> tuple[Submission, Handover]:
+        query = (
+            select(Submission, Tenant, Lead)
+            .join(Tenant, col(Tenant.id) == col(Submission.tenant_id))
+            .join(Lead, col(Lead.id) == col(Submission.lead_id))
+            .where(Submission.id == submission_id)
+        )
+        submission, tenant, lead = (await session.exec(query)).one()
         profile = profile_of(self._profiles, tenant, lead)
-        return handover(profile, submission.lead_data, reference=submission.reference)
+        return submission, handover(profile, submission.lead_data, reference=submission.reference)
 
     async def _submit(self, claim: _Claim) -> Receipt | SubmitError:
         target = TARGETS.get(claim.target)
@@ -361,16 +367,15 @@ async def _take(
 async def _end_attempt(
     session: AsyncSession, claim: _Claim, result: Receipt | SubmitError, *, now: datetime
 ) -> None:
-    query = select(SubmissionAttempt).where(
-        SubmissionAttempt.submission_id == claim.submission_id,
-        SubmissionAttempt.number == claim.number,
-    )
-    attempt = (await session.exec(query)).one()
-    attempt.finished_at, attempt.status_code = now, result.status_code
     if isinstance(result, Receipt):
-        attempt.outcome = "success"
+        became: dict[str, Any] = {"outcome": "success"}
     else:
-        attempt.outcome, attempt.error, attempt.response = result.kind, str(result), result.response
+        became = {"outcome": result.kind, "error": str(result), "response": result.response}
+    this = update(SubmissionAttempt).where(
+        col(SubmissionAttempt.submission_id) == claim.submission_id,
+        col(SubmissionAttempt.number) == claim.number,
+    )
+    await session.exec(this.values(finished_at=now, status_code=result.status_code, **became))
 
 
 async def _decided_meanwhile(session: AsyncSession, submission_id: uuid.UUID) -> Outcome:

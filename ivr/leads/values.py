@@ -6,12 +6,18 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.engine import storable
 from ivr.db.tables import Conversation, FieldValue, Source
 
+_HISTORY = (
+    select(FieldValue)
+    .where(col(FieldValue.lead_id) == bindparam("lead"))
+    .order_by(col(FieldValue.id))
+)
 # What the caller gave while we listened. Among these the newest counts: people correct themselves.
 LIVE = (Source.CONFIRMED, Source.TYPED, Source.TOOL)
 # The network's number beats one only found in a transcript, but not one that the caller gave.
@@ -49,18 +55,35 @@ async def add(
             created_at=now,
         )
     )
-    await session.flush()
 
 
 async def history(session: AsyncSession, lead_id: uuid.UUID) -> list[FieldValue]:
     """Return every value and failed attempt, oldest first."""
-    query = select(FieldValue).where(FieldValue.lead_id == lead_id).order_by(col(FieldValue.id))
-    return list((await session.exec(query)).all())
+    return list((await session.exec(_HISTORY, params={"lead": lead_id})).all())
 
 
 async def current(session: AsyncSession, lead_id: uuid.UUID) -> dict[str, FieldValue]:
     """Return the value of each field that counts, by name."""
     return choose(await history(session, lead_id))
+
+
+async def given(session: AsyncSession, lead_id: uuid.UUID) -> dict[str, str]:
+    """Return the values that count because the caller gave them while we listened."""
+    best = await current(session, lead_id)
+    return {name: row.value for name, row in best.items() if row.value and row.source in LIVE}
+
+
+async def known(session: AsyncSession, lead_id: uuid.UUID) -> dict[str, str]:
+    """Return the values that need not be asked for: unlike `given`, also those found afterwards.
+
+    The network's number is none of them: it may not be the one to call back.
+    """
+    best = await current(session, lead_id)
+    return {
+        name: row.value
+        for name, row in best.items()
+        if row.value is not None and row.source != Source.CALLER_ID
+    }
 
 
 def choose(rows: Iterable[FieldValue]) -> dict[str, FieldValue]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel, func, select
 
@@ -157,6 +157,15 @@ async def test_a_write_that_hears_nothing_any_more_ends(
         async with asyncio.timeout(10), wired_db.write() as session:
             wire.is_hung = True
             await session.exec(select(1))
+
+
+async def test_what_we_had_locked_when_our_machine_died_is_let_go(postgres_url: str) -> None:
+    db = Database(postgres_url)
+    async with db.write() as session:
+        limit = await session.scalar(text("SHOW idle_in_transaction_session_timeout"))
+        idle = await session.scalar(text("SHOW tcp_keepalives_idle"))
+    await db.close()
+    assert (limit, idle) == ("30s", "30")
 
 
 async def test_a_locked_database_is_down(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,10 +46,12 @@ class Wire:
 
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if not self.is_hung:
-                    target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
+            try:
+                while data := source.recv(65536):
+                    if not self.is_hung:
+                        target.sendall(data)
+            finally:  # also when a process was killed: its end comes as a reset then
+                target.shutdown(socket.SHUT_WR)
 
 
 @contextmanager

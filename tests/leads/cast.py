@@ -91,6 +91,15 @@ async def call(
     return conversation
 
 
+async def carried(
+    db: Database, conversation: Conversation, *, by: str, streaming: bool = True
+) -> None:
+    """Have the process of this executor id carry the call's stream."""
+    async with db.write() as session:
+        row = await session.get_one(Conversation, conversation.id)
+        row.carried_by, row.streaming = by, streaming
+
+
 async def save(
     db: Database,
     conversation: Conversation,
@@ -169,9 +178,11 @@ class DyingJobs(Jobs):
 
     dies_after = ""
 
-    async def step(self, name: str, function: Callable[..., Any], *args: object) -> Any:
+    async def step(
+        self, name: str, function: Callable[..., Any], *args: object, kept: bool = True
+    ) -> Any:
         if name != self.dies_after:
-            return await super().step(name, function, *args)
+            return await super().step(name, function, *args, kept=kept)
         await function(*args)
         raise asyncio.CancelledError
 

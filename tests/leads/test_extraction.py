@@ -171,6 +171,31 @@ async def test_two_runs_that_disagree_leave_the_field_to_a_person(other: str | N
     assert extraction.found["zip_code"].value == "30093"
 
 
+async def test_a_reading_that_repeats_what_the_caller_gave_needs_no_other() -> None:
+    given = {**LEAD, "phone": JOHN}
+    model = ScriptedModel(answer({name: given[name] for name in ("zip_code", "phone")}))
+    extraction = await read(model, runs=3, given=given)
+    assert len(extraction.requests) == 1
+    assert set(extraction.found) == {"zip_code", "phone"}
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({**LEAD, "zip_code": "30039"}, LEAD),
+        ({**LEAD, "zip_code": None}, LEAD),
+        ({**LEAD, "zip_code": None}, {**LEAD, "zip_code": None}),
+    ],
+    ids=["read otherwise", "only read", "missing"],
+)
+async def test_a_reading_that_leaves_a_doubt_is_followed_by_another(
+    given: dict[str, str | None], found: dict[str, str | None]
+) -> None:
+    known = {name: value for name, value in given.items() if value}
+    extraction = await read(ScriptedModel(answer(found), answer(found)), runs=2, given=known)
+    assert len(extraction.requests) == 2
+
+
 async def test_of_three_runs_the_majority_decides() -> None:
     other = answer({**LEAD, "vehicle_year": "2019"})
     extraction = await read(ScriptedModel(answer(LEAD), other, answer(LEAD)), runs=3)

@@ -32,10 +32,11 @@ from ivr.db.tables import (
     utc_now,
 )
 from ivr.errors import Conflict
-from ivr.leads import review
+from ivr.leads import conclusion, review
 from ivr.leads.profile import load_profile
 from ivr.leads.road import Road, run_scheduler
 from ivr.vendors.llm import Answer
+from ivr.voice import line
 from tests.leads.cast import (
     JOHN,
     LEAD,
@@ -295,6 +296,30 @@ async def test_a_caller_who_comes_back_while_we_read_is_finished_later(
         assert await road.start_due() == 1
         await until(lambda: is_finished(sqlite_db, conversation.id))
     assert len(npa.leads) == 1
+
+
+async def test_the_end_of_the_line_noted_while_we_close_opens_no_second_episode(
+    db: Database, npa: NpaEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = await call(db, TALK)
+    begun, closing = asyncio.Event(), Road._close
+
+    async def close_late(road: Road, *names: Any) -> None:
+        begun.set()  # before anything else can run, `closing` is up to its first wait
+        await closing(road, *names)
+
+    async def close_beside_the_status(road: Road, *names: Any) -> None:
+        async with db.write() as session:
+            await conclusion.lock(session, conversation.id)
+            late = asyncio.create_task(close_late(road, *names))
+            await begun.wait()
+            await line.closed(session, conversation.id, now=utc_now())
+        await late
+
+    monkeypatch.setattr(Road, "_close", close_beside_the_status)
+    async with road_of(db, npa) as road:
+        finished = await finish(road, db, conversation)
+    assert (finished.episode, len(npa.leads)) == (1, 1)
 
 
 @pytest.mark.parametrize("step", ["read", "conclude", "submit", "close"])

@@ -1,6 +1,7 @@
 """How a lead moves: forward only, every move a row, numbers without gaps."""
 
 from collections.abc import Collection
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -41,11 +42,13 @@ def test_knowing_more_never_moves_the_stage_back(less: set[str], more: set[str])
     assert order(after) >= order(before)
 
 
-async def assess(db: Database, known: Collection[str], *, met: bool = True) -> Lead:
+async def assess(
+    db: Database, known: Collection[str], *, met: bool = True, now: datetime = NOW
+) -> Lead:
     async with db.write() as session:
         (found,) = await rows(db, Lead)
         lead = await stages.lock(session, found.id)
-        await stages.assess(session, lead, PROFILE, known, met=met, now=NOW)
+        await stages.assess(session, lead, PROFILE, known, met=met, now=now)
     (lead,) = await rows(db, Lead)
     assert isinstance(lead, Lead)
     return lead
@@ -85,3 +88,12 @@ async def test_what_was_reached_is_not_reached_again_nor_lost(db: Database) -> N
     lead = await assess(db, {"full_name"})
     assert lead.stage == "QUALIFIED"
     assert len(await rows(db, Transition)) == before
+
+
+async def test_a_clock_that_is_put_back_does_not_turn_the_history_round(db: Database) -> None:
+    await call(db)
+    await assess(db, {"full_name"})
+    await assess(db, {"phone"}, now=NOW - timedelta(hours=5))
+    moves = [row for row in await rows(db, Transition) if row.axis == Axis.STAGE]
+    assert [move.to_value for move in moves] == ["NEW", "NAME_COLLECTED", "CONTACT_COLLECTED"]
+    assert [move.at for move in moves] == [NOW, NOW, NOW]

@@ -50,23 +50,20 @@ STATES: Mapping[str, str] = {
 
 def state_of(zip_code: str) -> tuple[str, bool]:
     """Return the state ("" when nobody uses the first three digits), and if the ZIP is listed."""
-    listed = _states().get(zip_code)
-    return (listed, True) if listed else (_prefixes().get(zip_code[:3], ""), False)
+    prefix = zip_code[:3]
+    listed = _listed(prefix)
+    if zip_code in listed:
+        return listed[zip_code], True
+    [(usual, _)] = Counter(listed.values()).most_common(1) or [("", 0)]
+    return _WHOLE.get(prefix, usual), False
 
 
-@lru_cache(maxsize=1)
-def _states() -> dict[str, str]:
-    rows: list[dict[str, Any]] = zipcodes.list_all()  # type: ignore[no-untyped-call]  # no types
+@lru_cache(maxsize=1000)
+def _listed(prefix: str) -> dict[str, str]:
+    """Return the listed ZIPs that begin so, with their states; the whole list takes a second."""
+    # zipcodes comes without types
+    rows: list[dict[str, Any]] = zipcodes.similar_to(prefix)  # type: ignore[no-untyped-call]
     return {row["zip_code"]: row["state"] for row in rows}
-
-
-@lru_cache(maxsize=1)
-def _prefixes() -> dict[str, str]:
-    """Return the state that most listed ZIPs with the same three first digits have."""
-    counts: dict[str, Counter[str]] = {}
-    for zip_code, state in _states().items():
-        counts.setdefault(zip_code[:3], Counter())[state] += 1
-    return {prefix: states.most_common(1)[0][0] for prefix, states in counts.items()} | _WHOLE
 
 
 def _candidates(raw: str) -> list[str]:
