@@ -40,13 +40,18 @@ class Deny:
 
 
 @dataclass(frozen=True, slots=True)
+class CallBack:
+    """The caller asked for a person and was promised that one will call back."""
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """The conversation is over once everything said before is heard; "transfer" = to a person."""
 
     reason: EndReason
 
 
-Act = Say | Save | Confirm | Deny | End
+Act = Say | Save | Confirm | Deny | CallBack | End
 
 
 @dataclass(frozen=True, slots=True)

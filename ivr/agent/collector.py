@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any, Self
 
-from ivr.agent.acts import Act, Confirm, Deny, End, EndReason, Expectation, Save, Say
+from ivr.agent.acts import Act, CallBack, Confirm, Deny, End, EndReason, Expectation, Save, Say
 from ivr.agent.dialogue import Mode, State, restored
 from ivr.agent.understanding import (
     Request,
@@ -164,6 +164,7 @@ class Collector:
             self._words.append("I will put you through. One moment, please.")
             self._finish("transfer")
         else:
+            self._acts.append(CallBack())
             self._ask_again("I will ask a person to call you back.")
         return True
 

@@ -7,7 +7,7 @@ holds it; the caller's number, known values and the date come last.
 from collections.abc import Mapping
 from datetime import date
 
-from ivr.agent.tool_schemas import CONFIRM_FIELD, END_CALL, SAVE_FIELD, TRANSFER
+from ivr.agent.tool_schemas import CALL_BACK, CONFIRM_FIELD, END_CALL, SAVE_FIELD, TRANSFER
 from ivr.leads.fields import rule, spoken
 from ivr.leads.profile import Field, Profile
 
@@ -108,7 +108,7 @@ def _tools(profile: Profile) -> str:
     if profile.transfer_number:
         does = f"say that you put them through and call {TRANSFER}"
     else:
-        does = "say that somebody will call them back, and go on with your question"
+        does = f"call {CALL_BACK}, say that somebody will call back, and go on with your question"
     lines.append(f"If the caller asks for a person, {does}.")
     return _bullets(*lines)
 

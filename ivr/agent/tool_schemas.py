@@ -9,6 +9,7 @@ SAVE_FIELD = "save_field"
 CONFIRM_FIELD = "confirm_field"
 END_CALL = "end_call"
 TRANSFER = "transfer_to_person"
+CALL_BACK = "promise_call_back"  # in the place of a transfer, where there is nobody to transfer to
 END_REASONS = ("complete", "incomplete", "caller_goodbye", "silence", "wrong_number")
 
 
@@ -16,7 +17,7 @@ def voice_tools(profile: Profile) -> list[dict[str, Any]]:
     """Return Realtime function tools; that API knows no `strict` (openai SDK types/realtime)."""
     names = [field.key for field in profile.fields]
     tools = [_save_field(profile, names), _confirm_field(names), _end_call()]
-    return [*tools, _transfer()] if profile.transfer_number else tools
+    return [*tools, _transfer() if profile.transfer_number else _call_back()]
 
 
 def _save_field(profile: Profile, names: list[str]) -> dict[str, Any]:
@@ -61,6 +62,14 @@ def _transfer() -> dict[str, Any]:
     return _tool(
         TRANSFER,
         "Hand the call to a person. Tell the caller first that you will put them through.",
+        {"reason": {"type": "string", "description": "What the caller wants, in a few words."}},
+    )
+
+
+def _call_back() -> dict[str, Any]:
+    return _tool(
+        CALL_BACK,
+        "Have a person call the caller back. Use it when the caller asks for a person.",
         {"reason": {"type": "string", "description": "What the caller wants, in a few words."}},
     )
 

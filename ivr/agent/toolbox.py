@@ -18,7 +18,7 @@ from ivr.agent.tool_schemas import END_REASONS
 from ivr.db import Database
 from ivr.db.tables import Conversation, FieldValue, Source, utc_now
 from ivr.errors import ProfileError
-from ivr.leads import stages, values
+from ivr.leads import stages, tasks, values
 from ivr.leads.fields import Accepted, Checked, Doubtful, Refused, check, spoken
 from ivr.leads.profile import Field, Profile
 
@@ -82,8 +82,11 @@ class ToolBox:
                 reason = _text(given, "reason")
                 known = reason if reason in END_REASONS else "complete"
                 return ToolOutput(_json(ending=True), ends=known)
+            case "promise_call_back":
+                await self.ask_call_back()
+                return ToolOutput(_json(promised=True))
             case "transfer_to_person":
-                return self._transfer()
+                return await self._transfer()
         return _problem(f"there is no tool {name}")
 
     async def save_field(
@@ -150,8 +153,16 @@ class ToolBox:
         given = {name for name, row in held.items() if row.source != Source.CALLER_ID}
         return [field.key for field in self._profile.required if field.key not in given]
 
-    def _transfer(self) -> ToolOutput:
+    async def ask_call_back(self) -> None:
+        """Have a person call back: the caller asked for one."""
+        async with self._db.write() as session:
+            await tasks.ask_call_back(
+                session, self._conversation, "the caller asked for a person", now=self._now()
+            )
+
+    async def _transfer(self) -> ToolOutput:
         if self._profile.transfer_number is None:
+            await self.ask_call_back()
             return _problem("nobody can take the call now; say that a person will call back")
         return ToolOutput(_json(transferring=True), transfer=True)
 

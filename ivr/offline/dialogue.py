@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from ivr.agent.acts import Act, Confirm, Deny, End, Expectation, Save, Say
+from ivr.agent.acts import Act, CallBack, Confirm, Deny, End, Expectation, Save, Say
 from ivr.agent.collector import Collector
-from ivr.agent.tool_schemas import CONFIRM_FIELD, END_CALL, SAVE_FIELD, TRANSFER
+from ivr.agent.tool_schemas import CALL_BACK, CONFIRM_FIELD, END_CALL, SAVE_FIELD, TRANSFER
 from ivr.leads.profile import Profile
 
 # The lines of `ivr.agent.instructions`, section "This call".
@@ -22,6 +22,7 @@ _CALLER = re.compile(r"^- The caller's number\b.*\((\+\d{8,15})\)\.?$", re.MULTI
 _KNOWN = re.compile(r'^- Already known, do not ask again: (\w+) = "(.*)"\.?$', re.MULTILINE)
 _EXACTLY = re.compile(r"\A\s*say exactly\b[^\n]*:\s*\n(.+)\Z", re.IGNORECASE | re.DOTALL)
 _KEYED = re.compile(r"keyed in:\s*([\d*#]+)\s*$", re.IGNORECASE)
+_WISH = {"reason": "the caller asked for a person"}
 _BACK = "Sorry, we were interrupted for a moment."
 
 
@@ -64,6 +65,8 @@ class Dialogue:
         self._collector: Collector | None = None
         self._instructions = ""
         self._is_resumed = False
+        self._saved: dict[str, str] = {}  # in a session before this one
+        self._confirmed: set[str] = set()
         self._answers: list[tuple[str, bool]] = []
         self._owed = _Owed()
         self._last_words: Speech | None = None
@@ -93,13 +96,35 @@ class Dialogue:
         self._answers.append((keys.group(1), True) if keys else (text, False))
 
     def tool_result(self, output: str) -> None:
-        """Take a tool's answer: a value that was not saved after all is told to the caller."""
+        """Take a tool's answer: a value that was not saved after all is told to the caller.
+
+        One that comes before the first response was given in a session before this one.
+        """
         try:
             result = json.loads(output)
         except ValueError:
             return
-        if isinstance(result, dict) and result.get("saved") is False and result.get("problem"):
+        if not isinstance(result, dict):
+            return
+        if self._collector is None:
+            self._recall(result)
+        elif result.get("saved") is False and result.get("problem"):
             self._owed.words.insert(0, f"Sorry, {str(result['problem']).rstrip('.')}.")
+
+    def _recall(self, result: Mapping[str, Any]) -> None:
+        """Learn what was saved; a value that waits for the caller's yes is asked for again."""
+        match result:
+            case {"saved": True, "field": str(key), "value": str(value)}:
+                self._saved[key] = value
+                if result.get("confirm"):
+                    self._confirmed.discard(key)
+                else:
+                    self._confirmed.add(key)
+            case {"field": str(key), "confirmed": bool(confirmed)}:
+                if confirmed:
+                    self._confirmed.add(key)
+                else:
+                    self._saved.pop(key, None)
 
     def respond(self, instructions: str | None = None, *, may_call: bool = True) -> Speech:
         """Return the next response; `may_call` = function calls are allowed in it."""
@@ -115,10 +140,11 @@ class Dialogue:
     def _open(self, exact: str) -> Speech:
         """Return the first words: as told or the profile's greeting, and the first question."""
         caller = _CALLER.search(self._instructions)
+        recalled = {key: value for key, value in self._saved.items() if key in self._confirmed}
         self._collector = Collector(
             self._profile,
             today=self._today,
-            known=dict(_KNOWN.findall(self._instructions)),
+            known={**dict(_KNOWN.findall(self._instructions)), **recalled},
             caller_number=caller.group(1) if caller else None,
         )
         self._answers.clear()
@@ -149,9 +175,10 @@ class Dialogue:
                 case Confirm(name=name) | Deny(name=name):
                     arguments = {"name": name, "confirmed": isinstance(act, Confirm)}
                     self._owed.calls.append(FunctionCall(CONFIRM_FIELD, arguments))
+                case CallBack():
+                    self._owed.calls.append(FunctionCall(CALL_BACK, _WISH))
                 case End(reason="transfer"):
-                    wish = {"reason": "the caller asked for a person"}
-                    self._owed.ends.append(FunctionCall(TRANSFER, wish))
+                    self._owed.ends.append(FunctionCall(TRANSFER, _WISH))
                 case End(reason=reason):
                     self._owed.ends.append(FunctionCall(END_CALL, {"reason": reason}))
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ivr.offline.events import Event, Refused
+from ivr.offline.events import Event, Refused, function_call
 
 _PARTS = {"user": {"input_text"}, "assistant": {"output_text"}, "system": {"input_text"}}
 
@@ -51,6 +51,16 @@ class Items:
     def _checked(self, given: dict[str, Any]) -> dict[str, Any]:
         base = {"id": given.get("id") or self._new_id("item"), "object": "realtime.item"}
         match given:
+            case {
+                "type": "function_call",
+                "call_id": str(call_id),
+                "name": str(name),
+                "arguments": str(arguments),
+            }:
+                identity = base["id"]
+                return function_call(
+                    identity, call_id, name, status="completed", arguments=arguments
+                )
             case {"type": "function_call_output", "call_id": str(call_id), "output": str(output)}:
                 called = any(entry.get("call_id") == call_id for entry in self._items.values())
                 if not called:

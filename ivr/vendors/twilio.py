@@ -8,20 +8,21 @@ import asyncio
 import base64
 import hmac
 from collections.abc import Iterable, Iterator, Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-from requests.exceptions import RequestException
-from twilio.base.exceptions import TwilioException, TwilioRestException
-from twilio.http.http_client import TwilioHttpClient
-from twilio.rest import Client
+import httpx
+from pydantic import BaseModel, ValidationError
 
-from ivr.errors import SignatureError, Unavailable
+from ivr.errors import NotFound, SignatureError, Unavailable
 
 if TYPE_CHECKING:
     from ivr.settings import Settings
 
 CALL_IS_OVER = 21220  # Twilio error 21220: the call is not in progress
+# Twilio: voice call resource, CallStatus values after which nothing follows
+TERMINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 
 
@@ -69,36 +70,75 @@ def _spellings(url: str) -> Iterator[str]:
         yield parts._replace(netloc=f"{host}:{port}").geturl()
 
 
+class _Answer(BaseModel):
+    """What is read of an answer: a call's status, or the code of an error."""
+
+    status: str | int | None = None
+    code: int | None = None
+
+
 class TwilioRest:
-    """The account's REST interface. The SDK blocks, so every call runs in a thread."""
+    """Live calls over the account's REST interface; the SDK would block, and cost a thread each."""
 
     def __init__(
         self,
+        http: httpx.AsyncClient,
         account_sid: str,
         auth_token: str,
         *,
-        api_base_url: str | None = None,
+        api_base_url: str = "https://api.twilio.com",
         timeout_s: float = 10.0,
     ) -> None:
-        http = TwilioHttpClient(timeout=timeout_s)
-        self._client = Client(account_sid, auth_token, http_client=http)
-        if api_base_url:
-            self._client.api.base_url = api_base_url
+        self._http = http
+        self._auth = (account_sid, auth_token)
+        self._calls = f"{api_base_url}/2010-04-01/Accounts/{account_sid}/Calls"
+        self._timeout_s = timeout_s
 
     @classmethod
-    def from_settings(cls, settings: "Settings") -> Self | None:
+    def from_settings(cls, settings: "Settings", http: httpx.AsyncClient) -> Self | None:
         """Return the client, or None when the account is not configured."""
         if not settings.twilio_sid or settings.twilio_auth_token is None:
             return None
         token = settings.twilio_auth_token.get_secret_value()
-        return cls(settings.twilio_sid, token, api_base_url=settings.twilio_api_base_url)
+        return cls(http, settings.twilio_sid, token, api_base_url=settings.twilio_api_base_url)
+
+    async def is_over(self, call_sid: str) -> bool:
+        """Whether a call has ended. Raises Unavailable, or NotFound for a call unknown there."""
+        answer = await self._ask("GET", call_sid)
+        return answer.status in TERMINAL
 
     async def hang_up(self, call_sid: str) -> None:
-        """End a call; one that is over already is fine. Raises Unavailable."""
+        """Ask for the end of a call; one that is over already is fine. Raises as `is_over`."""
+        await self._ask("POST", call_sid, {"Status": "completed"})
+
+    async def redirect(self, call_sid: str, url: str) -> None:
+        """Have Twilio ask `url` what to do with a call, if it still lasts. Raises as `is_over`."""
+        await self._ask("POST", call_sid, {"Url": url, "Method": "POST"})
+
+    async def _ask(self, method: str, call_sid: str, form: dict[str, str] | None = None) -> _Answer:
+        url = f"{self._calls}/{call_sid}.json"
         try:
-            await asyncio.to_thread(self._client.calls(call_sid).update, status="completed")
-        except TwilioRestException as exc:
-            if exc.code != CALL_IS_OVER:
-                raise Unavailable(f"Twilio refused: HTTP {exc.status}, code {exc.code}") from exc
-        except (RequestException, TwilioException) as exc:
+            async with asyncio.timeout(self._timeout_s):
+                response = await self._http.request(method, url, data=form, auth=self._auth)
+        except (httpx.HTTPError, TimeoutError) as exc:
             raise Unavailable(f"Twilio cannot be reached: {type(exc).__name__}") from exc
+        answer = _read(response)
+        if response.is_success or answer.code == CALL_IS_OVER:
+            return answer
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            raise NotFound(f"Twilio knows no call {call_sid}")
+        raise Unavailable(
+            f"Twilio refused: HTTP {response.status_code}, code {answer.code}",
+            retry_after=_seconds(response.headers.get("retry-after", "")),
+        )
+
+
+def _read(response: httpx.Response) -> _Answer:
+    try:
+        return _Answer.model_validate_json(response.content)
+    except ValidationError:
+        return _Answer()
+
+
+def _seconds(retry_after: str) -> float | None:
+    return float(retry_after) if retry_after.isdecimal() else None

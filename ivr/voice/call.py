@@ -1,34 +1,32 @@
 """One phone call: what happens, and what is done about it. No socket, no task, no clock.
 
 `receive` takes an event and returns commands, `tick` says that time has passed, `wake_at` is when
-it wants to be told. Floor, Transcript, Timers and the others are small machines of their own; this
+it wants to be told. Floor, Assistant, Farewell and the others are small machines of their own; this
 file connects them and decides how the call goes on.
 """
-
-from collections import deque
 
 import structlog
 
 from . import media_stream, realtime
+from .assistant import Assistant
+from .caller import Caller
 from .commands import (
     BridgeEvent,
     CallerGone,
     Command,
     Ended,
     EndReason,
-    HangUp,
     ModelConnected,
     ModelGone,
-    ToModel,
     ToolFinished,
 )
 from .floor import Floor
-from .goodbye import Goodbye
-from .keypad import Keypad
+from .goodbye import Farewell, Goodbye
+from .last_words import LastWords
 from .patience import Patience
 from .phase import MOVES, Phase
 from .response_slot import Slot
-from .script import HANDOVER, NUDGE, Limits, Script
+from .script import NUDGE, Limits, Script
 from .timers import Timer, Timers
 from .tool_calls import ToolCalls
 from .transcript import Transcript
@@ -48,30 +46,38 @@ class Call:
         self.unknown = 0  # frames and messages that made no sense
         self.floor = Floor(stream_sid)
         self._script = script
-        self._limits = limits
         self._now = now
         self._transcript = Transcript()
-        self._timers = Timers()
-        self._patience = Patience(limits, self._timers)
-        self._held: deque[str] = deque(maxlen=limits.held_frames)
+        self._timers = timers = Timers()
+        self._patience = Patience(limits, timers)
+        self._assistant = Assistant(script, limits, timers, self._transcript, self.floor)
         self._tools = ToolCalls()
-        self._keypad = Keypad()
-        self._goodbye: Goodbye | None = None
-        self._verdict: Ended | None = None
-        self._is_over = False
-        self._timers.set(Timer.READY, now + limits.ready_s)
-        self._timers.set(Timer.LENGTH, now + limits.call_s)
+        self._caller = Caller(
+            limits,
+            timers,
+            floor=self.floor,
+            transcript=self._transcript,
+            assistant=self._assistant,
+            patience=self._patience,
+        )
+        self._farewell = Farewell(script, limits, timers, self.floor)
+        self._last_words = LastWords(limits, timers, self._transcript, self.floor.playback)
+        timers.set(Timer.LENGTH, now + limits.call_s)
 
     @property
     def wake_at(self) -> float:
         """When `tick` wants to be called; infinity when nothing is due."""
         return self._timers.wake_at
 
+    def start(self, now: float) -> list[Command]:
+        """Return what has to be done before anything can happen."""
+        return self._assistant.open(now)
+
     def receive(self, event: Event | None, now: float) -> list[Command]:
         """Return the commands that `event` calls for."""
         if isinstance(event, media_stream.CallerAudio):  # 50 times a second: no more than this
             return self._forward(event.payload)
-        if event is None or self._is_over:
+        if event is None or self._last_words.is_over:
             return []
         self._now = now
         handle = self._hear_last_words if self.phase is Phase.ENDED else self._handle
@@ -88,7 +94,7 @@ class Call:
     def stop(self, reason: str, now: float, *, fallback: bool = False) -> list[Command]:
         """End at once, whatever is going on; return what is left to record, and `Ended`."""
         self._now = now
-        return [*self._end(reason, fallback=fallback), *self._leave()]
+        return [*self._end(reason, fallback=fallback), *self._last_words.complete(now)]
 
     # What has happened
 
@@ -102,21 +108,27 @@ class Call:
                 return self._caller_gone(EndReason.CALLER_HUNG_UP)
             case CallerGone(reason=reason):
                 return self._caller_gone(reason)
-            case ModelConnected():
-                return [ToModel(realtime.session_update(self._script.session))]
-            case ModelGone(reason=reason):
-                return self._lose_model(reason)
+            case ModelConnected(session=session):
+                return self._model_connected(session)
+            case ModelGone(session=session, reason=reason):
+                return self._model_gone(session, reason)
             case ToolFinished():
                 return self._tool_finished(event)
             case media_stream.Unknown() | realtime.Unknown():
                 self.unknown += 1
             case media_stream.StreamStarted() | media_stream.CallerAudio():
                 pass  # the first start was the door's, a second one is none
+            case _ if self._assistant.is_connected:
+                return self._model_said(self.floor.names.inside(event))
+        return []
+
+    def _model_said(self, event: realtime.Event) -> list[Command]:
+        match event:
             case realtime.SessionReady():
                 return self._session_ready()
             case realtime.ErrorReported(error=error):
                 return self._error_reported(error)
-            case _ if self.phase is not Phase.RINGING:
+            case _ if self._assistant.is_ready:
                 self._note(event)
                 return self._converse(event)
         return []
@@ -127,9 +139,8 @@ class Call:
                 return self.floor.speak(event, self._now)
             case realtime.CallerStarted(item_id=item_id):
                 return self._caller_started(item_id)
-            case realtime.CallerStopped():
-                self._timers.clear(Timer.MONOLOGUE)
-                self.floor.caller_stopped()
+            case realtime.CallerStopped(item_id=item_id):
+                self._caller.stopped(item_id, self._now)
             case realtime.AssistantText():
                 self._assistant_text(event)
             case realtime.ResponseStarted(response=response):
@@ -137,75 +148,80 @@ class Call:
             case realtime.ResponseEnded(response=response):
                 return self._response_ended(response)
             case realtime.OutputItemEnded(item=item, response_id=response_id):
-                return self._output_item_ended(item, response_id)
+                if tool := self._tools.begin(item, response_id):
+                    self.floor.slot.withdraw()  # the tool before it was done already
+                return tool
         return []
 
     # The caller
 
     def _forward(self, audio: str) -> list[Command]:
-        if self.phase is Phase.RINGING:
-            self._held.append(audio)
-        elif self.phase is not Phase.ENDED and not self._is_final:
-            return [ToModel(realtime.append(audio))]
-        return []
+        if self.phase is Phase.ENDED or self._farewell.is_final:
+            return []
+        return self._assistant.hear(audio)
 
     def _caller_started(self, item_id: str) -> list[Command]:
-        if self._is_final:
+        if self._farewell.is_final:
             return []
-        self._patience.caller_is_there()
-        self._timers.set(Timer.MONOLOGUE, self._now + self._limits.monologue_s)
-        self._abandon_goodbye()
-        return self.floor.caller_started(item_id, self._now)
+        return [*self._abandon_goodbye(), *self._caller.started(item_id, self._now)]
 
     def _key_pressed(self, digit: str) -> list[Command]:
-        if self._is_final:
+        if self._farewell.is_final:
             return []
-        self._patience.caller_is_there()
-        self._abandon_goodbye()
-        commands = [] if self._keypad.is_active else self.floor.key_pressed(self._now)
-        if self._keypad.press(digit):
-            return [*commands, *self._send_keys()]
-        self._timers.set(Timer.KEYS, self._now + self._limits.keys_s)
-        return commands
-
-    def _send_keys(self) -> list[Command]:
-        if self.phase is Phase.RINGING:
-            self._timers.set(Timer.KEYS, self._now + self._limits.keys_s)
-            return []
-        self._timers.clear(Timer.KEYS)
-        keys = self._keypad.take()
-        if not keys:
-            return []
-        said = realtime.message("user", f"The caller keyed in: {keys}")
-        return [ToModel(said), *self.floor.ask()]
+        return [*self._abandon_goodbye(), *self._caller.pressed(digit, self._now)]
 
     def _caller_gone(self, reason: str) -> list[Command]:
-        commands: list[Command] = []
-        if (item_id := self.floor.caller_item) is not None:  # a word cut off is a turn as well
-            self._transcript.expect(item_id, self._now)
-            commands.append(ToModel(realtime.commit()))
-        return [*commands, *self._end(reason)]
+        return [*self._caller.left(self._now), *self._end(reason)]
 
-    # The assistant
+    # The model's sessions
+
+    def _model_connected(self, session: int) -> list[Command]:
+        is_greeting, may_change = self._is_greeting, self._farewell.goodbye is None
+        return self._assistant.connected(
+            session, self._now, is_greeting=is_greeting, may_change=may_change
+        )
 
     def _session_ready(self) -> list[Command]:
-        if self.phase is not Phase.RINGING:
+        if self._assistant.is_ready:
             return []
-        self._enter(Phase.GREETING)
-        self._timers.clear(Timer.READY)
-        commands: list[Command] = []
-        for item_id, role, text in self._script.replay:
-            self._transcript.skip(item_id)
-            commands.append(ToModel(realtime.message(role, text, item_id=item_id)))
-        commands += self.floor.ask(self._script.opening, may_use_tools=False)
-        commands += [ToModel(realtime.append(audio)) for audio in self._held]
-        self._held.clear()
-        return commands
+        if self.phase is Phase.RINGING:
+            self._enter(Phase.GREETING)
+        may_ask = self._farewell.goodbye is None and not self._tools.is_running
+        return self._assistant.ready(self._now, may_ask=may_ask)
+
+    def _model_gone(self, session: int, reason: str) -> list[Command]:
+        if self._assistant.survives(session):
+            log.warning("model session not replaced", reason=reason)
+            return self._assistant.keep(self._now)
+        return self._lose_model(reason) if self._assistant.needs(session) else []
+
+    def _not_ready(self) -> list[Command]:
+        if self._assistant.is_ready:
+            return self._assistant.keep(self._now)
+        return self._lose_model(EndReason.MODEL_SILENT)
+
+    def _lose_model(self, reason: str) -> list[Command]:
+        """Try another session, or leave the caller to another voice; a goodbye is let finish."""
+        dropped = self._assistant.drop()
+        if (goodbye := self._farewell.goodbye) is not None:
+            return [*dropped, *self._let_goodbye_finish(goodbye)]
+        was_served = self.phase is not Phase.RINGING
+        if not was_served or not self._assistant.may_come_back(reason, self._now):
+            return self._end(reason, fallback=True)
+        log.warning("model session lost", reason=reason)
+        self._assistant.break_off(is_greeting=self._is_greeting)
+        return [*dropped, *self._assistant.open(self._now)]
+
+    @property
+    def _is_greeting(self) -> bool:
+        return self.phase is Phase.GREETING
+
+    # The assistant
 
     def _assistant_text(self, text: realtime.AssistantText) -> None:
         if self.floor.is_muted(text.item_id, text.response_id):
             self.floor.playback.drop(text.item_id, 0)  # even if no sound of it was made
-        elif self._goodbye is None and not self.floor.is_caller_speaking:
+        elif self._farewell.goodbye is None and not self.floor.is_caller_speaking:
             if self._script.is_goodbye(text.transcript):
                 self._close(EndReason.GOODBYE, spoken=True)
 
@@ -219,29 +235,24 @@ class Call:
             return commands or self.floor.ask()
         return self._lose_model(EndReason.MODEL_FAILED)
 
-    def _output_item_ended(self, item: realtime.Item, response_id: str) -> list[Command]:
-        tool = self._tools.begin(item, response_id)
-        return [tool] if tool else []
-
     def _tool_finished(self, tool: ToolFinished) -> list[Command]:
         response_id = self._tools.finish(tool.call_id)
         if response_id is None:
             return []
-        output = realtime.function_call_output(tool.call_id, tool.output)
-        commands: list[Command] = [ToModel(output)]
+        commands = self._assistant.give_result(tool.call_id, tool.output)
         if (tool.ends or tool.transfer) and not self.floor.is_caller_speaking:
             reason = tool.ends or EndReason.TRANSFER
             spoken = self.floor.has_spoken(response_id)
             self._close(reason, spoken=spoken, transfer=tool.transfer)
-        if not self._tools.is_running and self._goodbye is None:
-            commands += self.floor.ask()
+        if not self._tools.is_running and self._farewell.goodbye is None:
+            commands += self._assistant.ask()
         return commands
 
     def _error_reported(self, error: realtime.Complaint) -> list[Command]:
         log.warning("model error", type=error.type, code=error.code, param=error.param)
         if error.code == "session_expired":
             return self._lose_model(EndReason.MODEL_LOST)
-        if error.event_id == realtime.SESSION_EVENT_ID and self.phase is Phase.RINGING:
+        if error.event_id == realtime.SESSION_EVENT_ID and not self._assistant.is_ready:
             return self._lose_model(EndReason.MODEL_REFUSED)
         if error.code == "conversation_already_has_active_response":
             self.floor.slot.refused(realtime.response_create())
@@ -249,119 +260,109 @@ class Call:
 
     # Goodbye, and the end
 
-    def _close(self, reason: str, *, spoken: bool, transfer: bool = False) -> Goodbye:
+    def _close(self, reason: str, *, spoken: bool, transfer: bool = False) -> None:
         """Decide on goodbye: the call ends when it was heard, or goes on if the caller speaks."""
-        if self._goodbye is not None:  # said before it was done by tool: the tool knows the reason
-            self._goodbye.amend(reason, transfer=transfer)
-            return self._goodbye
-        log.info("=== GOODBYE MESSAGE DETECTED - CALL COMPLETE ===", reason=str(reason))
-        self._goodbye = Goodbye(reason, spoken=spoken, transfer=transfer)
-        self._enter(Phase.CLOSING)
-        return self._goodbye
+        if self._farewell.decide(reason, spoken=spoken, transfer=transfer):
+            log.info("=== GOODBYE MESSAGE DETECTED - CALL COMPLETE ===", reason=str(reason))
+            self._enter(Phase.CLOSING)
 
     def _close_for_good(self) -> list[Command]:
         """Say goodbye at the length cap; from now on the caller is not listened to."""
-        if self.phase is Phase.RINGING:
+        if not self._assistant.is_ready:
             return self._lose_model(EndReason.MODEL_SILENT)
-        goodbye = self._goodbye or self._close(EndReason.LENGTH, spoken=False)
-        goodbye.is_final = True
-        self.floor.stop_listening()
-        self._timers.clear(Timer.MONOLOGUE)
-        self._timers.set(Timer.FINAL, self._now + self._limits.final_s)
+        if self._farewell.goodbye is None:
+            self._close(EndReason.LENGTH, spoken=False)
+        self._farewell.insist(self._now)
         return []
-
-    def _say_goodbye(self, goodbye: Goodbye) -> list[Command]:
-        if not goodbye.spoken:
-            goodbye.spoken = True
-            words = HANDOVER if goodbye.transfer else self._script.farewell
-            return self.floor.ask(words, may_use_tools=False)
-        if goodbye.mark is not None:
-            return []
-        goodbye.mark, wait_s, command = self.floor.bookmark("bye")
-        self._timers.set(Timer.GOODBYE, self._now + wait_s + self._limits.mark_grace_s)
-        return [command]
 
     def _mark_played(self, name: str) -> list[Command]:
         was_heard = self.floor.playback.echo(name, self._now)
-        is_last = self._goodbye is not None and self._goodbye.mark == name
-        return self._finish_goodbye() if was_heard and is_last else []
+        return self._finish_goodbye() if was_heard and self._farewell.is_marked(name) else []
 
-    def _abandon_goodbye(self) -> None:
-        if self._goodbye is not None:
-            self._goodbye = None
-            self._timers.clear(Timer.GOODBYE)
-            self._enter(Phase.LISTENING)
+    def _abandon_goodbye(self) -> list[Command]:
+        if self._farewell.goodbye is None:
+            return []
+        self._farewell.abandon()
+        self._enter(Phase.LISTENING)
+        return self._lose_model(EndReason.MODEL_LOST) if self._assistant.is_gone else []
 
     def _finish_goodbye(self) -> list[Command]:
-        assert self._goodbye is not None, "a goodbye that nobody said"
-        return self._end(self._goodbye.reason, transfer=self._goodbye.transfer)
+        goodbye = self._farewell.goodbye
+        assert goodbye is not None, "a goodbye that nobody said"
+        return self._end(goodbye.reason)
 
-    def _lose_model(self, reason: str) -> list[Command]:
-        """The model is of no more use: another voice takes over, unless goodbye was on its way."""
-        if self._goodbye is None:
-            return self._end(reason, fallback=True)
-        if not self._goodbye.spoken:
+    def _let_goodbye_finish(self, goodbye: Goodbye) -> list[Command]:
+        """Without a model: what was said of it waits at Twilio, and its mark ends the call."""
+        if not goodbye.spoken:
             return self._finish_goodbye()
-        self.floor.lose_model()  # what was said waits at Twilio, and its mark ends the call
+        self._assistant.break_off(is_greeting=False)
+        self._assistant.owe_nothing()
         self._tools = ToolCalls()
         return []
 
-    def _end(self, reason: str, *, fallback: bool = False, transfer: bool = False) -> list[Command]:
+    def _end(self, reason: str, *, fallback: bool = False) -> list[Command]:
         if self.phase is Phase.ENDED:
             return []
         self._enter(Phase.ENDED)
-        self._verdict = Ended(str(reason), fallback=fallback, transfer=transfer)
-        self.floor.playback.cut(self._now)  # what was not heard by now never will be
-        self._transcript.finish("assistant")
-        self._timers.clear_all()
-        self._timers.set(Timer.LAST_WORDS, self._now + self._limits.last_words_s)
-        return [HangUp(), *(self._leave() if fallback else ())]
+        return self._last_words.begin(Ended(str(reason), fallback=fallback), self._now)
 
     def _hear_last_words(self, event: Event) -> list[Command]:
         """After the hang-up only what the caller said last is of interest."""
-        if isinstance(event, ModelGone):
-            return self._leave()
+        if isinstance(event, ModelGone) and self._assistant.serves_by(event.session):
+            return self._last_words.complete(self._now)
         if isinstance(event, realtime.Event):
-            self._note(event)
+            self._note(self.floor.names.inside(event))
         return []
 
     def _note(self, event: realtime.Event) -> None:
         self._transcript.receive(event, self._now)
         self.usage.receive(event)
 
-    def _leave(self) -> list[Command]:
-        if self._is_over or self._verdict is None:
-            return []
-        self._is_over = True
-        self._timers.clear_all()
-        self._transcript.finish("user", "assistant")
-        return [*self._transcript.leave(self.floor.playback, self._now), self._verdict]
-
     # What follows from it
 
     def _settle(self) -> list[Command]:
         """Bring transcript, phase and timers in line with what has just happened."""
-        if self._is_over:
+        if self._last_words.is_over:
             return []
-        commands: list[Command] = [*self._transcript.leave(self.floor.playback, self._now)]
+        turns = self._transcript.leave(self.floor.playback, self._now)
         self._timers.set(Timer.TRANSCRIPTION, self._transcript.wake_at)
         if self.phase is Phase.ENDED:
-            return commands if self._transcript.awaits_caller else [*commands, *self._leave()]
-        if self._goodbye is not None and self.floor.slot.is_free and not self._tools.is_running:
-            commands += self._say_goodbye(self._goodbye)
+            return [*turns, *self._last_words.settle(self._now)]
+        commands = [*turns, *self._assistant.correct(turns)]
+        if self.floor.slot.is_free and not self._tools.is_running:
+            commands += self._farewell.say(self._now, has_model=self._assistant.is_ready)
+        self._follow_playback()
+        is_listening, is_busy = self.phase is Phase.LISTENING, self._is_busy
+        self._patience.watch(self.floor, self._now, is_listening=is_listening, is_busy=is_busy)
+        self._assistant.follow_caller()
+        if self._is_pause and not is_busy:
+            commands += self._assistant.rest(self._now)
+        return commands
+
+    def _follow_playback(self) -> None:
         if self.floor.playback.is_playing and self.phase is Phase.LISTENING:
             self._enter(Phase.SPEAKING)
         elif self.floor.is_quiet and self.phase in (Phase.GREETING, Phase.SPEAKING):
             self._enter(Phase.LISTENING)
-        is_listening = self.phase is Phase.LISTENING
-        is_busy = self._tools.is_running or self._keypad.is_active
-        self._patience.watch(self.floor, self._now, is_listening=is_listening, is_busy=is_busy)
-        return commands
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether something of ours has to be done before anybody can be asked to speak."""
+        is_acting = self._tools.is_running or self._caller.is_keying
+        return is_acting or not self._assistant.is_settled
+
+    @property
+    def _is_pause(self) -> bool:
+        """Whether nobody speaks, nobody is about to, and all that was said is written down."""
+        is_quiet = self.floor.is_quiet and not self.floor.is_caller_speaking
+        return self.phase is Phase.LISTENING and is_quiet and not self._transcript.awaits_caller
 
     def _due(self, timer: Timer) -> list[Command]:
         match timer:
             case Timer.READY:
-                return self._lose_model(EndReason.MODEL_SILENT)
+                return self._not_ready()
+            case Timer.ROTATION:
+                return self._assistant.grow_old(self._now)
             case Timer.ANSWER:
                 return self._answer_overdue()
             case Timer.SILENCE:
@@ -369,13 +370,13 @@ class Call:
             case Timer.MONOLOGUE:
                 self.floor.caller_stopped()
             case Timer.KEYS:
-                return self._send_keys()
+                return self._caller.send_keys(self._now)
             case Timer.LENGTH:
                 return self._close_for_good()
             case Timer.GOODBYE | Timer.FINAL:
                 return self._finish_goodbye()
             case Timer.LAST_WORDS:
-                return self._leave()
+                return self._last_words.complete(self._now)
         return []
 
     def _answer_overdue(self) -> list[Command]:
@@ -389,10 +390,6 @@ class Call:
             return self.floor.ask(NUDGE)
         self._close(EndReason.SILENCE, spoken=False)
         return []
-
-    @property
-    def _is_final(self) -> bool:
-        return self._goodbye is not None and self._goodbye.is_final
 
     def _enter(self, phase: Phase) -> None:
         assert phase in MOVES[self.phase], f"{self.phase} -> {phase} is no legal move"

@@ -19,6 +19,8 @@ class EndReason(StrEnum):
     MODEL_LOST = "model_lost"
     MODEL_STUCK = "model_stuck"
     PHONE_STUCK = "phone_stuck"
+    PHONE_LOST = "phone_lost"
+    OVERDUE = "overdue"
     SERVER_STOPPED = "server_stopped"
     INTERNAL_ERROR = "internal_error"
 
@@ -36,8 +38,10 @@ INTERRUPTED = frozenset(
         EndReason.INTERNAL_ERROR,
     }
 )
+# The session is gone and the service is not known to be: another one may do.
+RECOVERABLE = frozenset({EndReason.MODEL_LOST, EndReason.MODEL_STUCK})
 # The stream broke and we could not know why; a call that is still in progress has a caller in it.
-LOST_STREAM = frozenset({EndReason.CALLER_HUNG_UP, EndReason.PHONE_STUCK})
+LOST_STREAM = frozenset({EndReason.CALLER_HUNG_UP, EndReason.PHONE_STUCK, EndReason.PHONE_LOST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,28 @@ class ToTwilio:
 
 @dataclass(frozen=True, slots=True)
 class ToModel:
+    """For the session that was connected last."""
+
     message: str
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectModel:
+    """Open a model session beside the one there may be; answered by `ModelConnected`."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropModel:
+    """Close a session, connected or not; nothing it still says is of interest."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClearTwilio:
-    """Send `frame`, and drop what has not been sent yet: nobody is to hear it."""
+    """Send `frame`: nobody is to hear what Twilio still holds."""
 
     frame: str
 
@@ -92,20 +112,30 @@ class Ended:
 
     reason: str
     fallback: bool = False
-    transfer: bool = False
 
 
-Command = ToTwilio | ToModel | ClearTwilio | RunTool | RecordTurn | HangUp | Ended
+Command = (
+    ToTwilio
+    | ToModel
+    | ClearTwilio
+    | RunTool
+    | RecordTurn
+    | ConnectModel
+    | DropModel
+    | HangUp
+    | Ended
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConnected:
-    pass
+    session: int
 
 
 @dataclass(frozen=True, slots=True)
 class ModelGone:
     reason: str
+    session: int
 
 
 @dataclass(frozen=True, slots=True)

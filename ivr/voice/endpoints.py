@@ -9,7 +9,9 @@ POST /twilio/voice-ivr, /twilio/voice-ivr/collect    the conversation without a 
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -23,7 +25,8 @@ from ivr.db.tables import Conversation, utc_now
 from ivr.errors import BadRequest, IvrError, Unavailable
 from ivr.runtime import State
 from ivr.vendors.twilio import Signatures
-from ivr.voice import media_stream, session, stream_token, twiml
+from ivr.voice import media_stream, phone_socket, session, stream_token, twiml
+from ivr.voice.bridge import Phone
 from ivr.voice.media_stream import StreamStarted
 from ivr.voice.reception import Form, Reception
 
@@ -31,6 +34,7 @@ SIGNATURE = "x-twilio-signature"
 REQUEST_NAME = "i-twilio-idempotency-token"  # the same when Twilio repeats a webhook
 START_SECONDS = 10.0
 ANSWER_SECONDS = 10.0  # Twilio waits 15 s for a webhook, and asks 5xx answers no second time
+REDEEM_SECONDS = 3.0  # the caller hears nothing meanwhile
 MOST_TRIES = 4
 SORRY = "Sorry, we have a technical problem. Please call again in a few minutes. Goodbye."
 MOST_FORM_BYTES = 64 * 1024
@@ -73,8 +77,10 @@ async def _answer(
 ) -> Response:
     form = await _signed_form(request)
     token = request.headers.get(REQUEST_NAME, "")
-    reception = Reception(request.state, _base_url(request), token)
-    deciding = request.state["background"].start(decide(reception, form))
+    reception = Reception(request.state, _base_url(request), token, _again_url(request))
+    deciding = request.state["background"].start(
+        patiently(lambda: decide(reception, form), seconds=ANSWER_SECONDS)
+    )
     try:
         # Not cancelled when it takes too long: what it writes down is what must not be lost.
         document = await asyncio.wait_for(asyncio.shield(deciding), ANSWER_SECONDS)
@@ -88,10 +94,16 @@ async def _answer(
 
 def _hold(request: Request[State]) -> str:
     """Keep the caller waiting and ask this door again; give up after a few times."""
+    url = _again_url(request)
+    return twiml.say_and_hangup(SORRY) if url is None else twiml.hold(url)
+
+
+def _again_url(request: Request[State]) -> str | None:
+    """Return where this door is asked once more; None after a few times."""
     tries = int(request.query_params.get("try", "1"))  # ours, and signed
     if tries >= MOST_TRIES:
-        return twiml.say_and_hangup(SORRY)
-    return twiml.hold(f"{_base_url(request)}{request.url.path}?try={tries + 1}")
+        return None
+    return f"{_base_url(request)}{request.url.path}?try={tries + 1}"
 
 
 async def _signed_form(request: Request[State]) -> dict[str, str]:
@@ -122,30 +134,33 @@ async def stream(websocket: WebSocket[State]) -> None:
     await websocket.accept()
     phone = WebSocketPhone(websocket)
     started = await _start(phone)
-    conversation = await _redeem(websocket.state, started) if started else None
+    conversation = await _claim(websocket.state, started) if started else None
     if started is None or conversation is None:
         log.warning("stream without a valid start or token")
         await phone.close(POLICY_VIOLATION)
         return
-    await _carry(websocket.state, conversation, started, phone)
+    direct = websocket.scope.get("extensions", {}).get(phone_socket.EXTENSION)
+    await _carry(websocket.state, conversation, started, direct or phone)
 
 
 async def _carry(
-    state: State, conversation: Conversation, started: StreamStarted, phone: "WebSocketPhone"
+    state: State, conversation: Conversation, started: StreamStarted, phone: Phone
 ) -> None:
     with (
         state["live"].carry(conversation.session_key),
         structlog.contextvars.bound_contextvars(call_sid=conversation.session_key),
     ):
         await session.carry(state, conversation, started.stream_sid, phone)
-    state["background"].start(session.make_sure_hung_up(state, conversation))
 
 
 class WebSocketPhone:
-    """Twilio's side of a call as the bridge wants it."""
+    """Twilio's side of a call over plain ASGI, for servers that are not ours."""
 
     def __init__(self, websocket: WebSocket[State]) -> None:
+        self.unsent = 0
         self._websocket = websocket
+        self._outbox: deque[str] = deque()
+        self._sending: asyncio.Task[None] | None = None
 
     async def receive(self) -> str | None:
         """Return the next text frame; None when the socket is closed, or speaks binary."""
@@ -155,13 +170,29 @@ class WebSocketPhone:
             return None
         return message.get("text") if message["type"] == "websocket.receive" else None
 
-    async def send(self, text: str) -> None:
-        """Send one frame."""
-        await self._websocket.send_text(text)
+    async def listen(self, deliver: Callable[[str], None]) -> None:
+        """Deliver each frame as it comes; return when there will be none."""
+        while (frame := await self.receive()) is not None:
+            deliver(frame)
+
+    def write(self, text: str) -> None:
+        """Send a frame without waiting."""
+        self.unsent += 1
+        self._outbox.append(text)
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send())
 
     async def close(self, code: int = 1000) -> None:
-        """Close the socket; Twilio then asks `after`."""
+        """Close the socket behind what was written; Twilio then asks `after`."""
+        if self._sending is not None:
+            await asyncio.wait({self._sending})
         await self._websocket.close(code)
+
+    async def _send(self) -> None:
+        while self._outbox:
+            with suppress(WebSocketDisconnect, RuntimeError):  # the reader says what happened
+                await self._websocket.send_text(self._outbox.popleft())
+            self.unsent -= 1
 
 
 async def _start(phone: WebSocketPhone) -> StreamStarted | None:
@@ -177,6 +208,11 @@ async def _start(phone: WebSocketPhone) -> StreamStarted | None:
     return None
 
 
+async def _claim(state: State, started: StreamStarted) -> Conversation | None:
+    """Return the conversation whose stream this is, also after a moment without the database."""
+    return await patiently(lambda: _redeem(state, started), seconds=REDEEM_SECONDS)
+
+
 async def _redeem(state: State, started: StreamStarted) -> Conversation | None:
     if started.account_sid != state["settings"].twilio_sid and state["settings"].twilio_sid:
         return None
@@ -186,6 +222,7 @@ async def _redeem(state: State, started: StreamStarted) -> Conversation | None:
             state["secret_key"],
             token=started.parameters.get("token", ""),
             call_sid=started.call_sid,
+            carrier=state["road"].executor_id,
             now=utc_now(),
         )
 

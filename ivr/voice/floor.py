@@ -7,6 +7,7 @@ what was heard, let no late audio through. What becomes of the call is not decid
 
 from . import media_stream, realtime
 from .commands import ClearTwilio, Command, ToModel, ToTwilio
+from .names import Names
 from .playback import Playback
 from .response_slot import ResponseSlot, Slot
 
@@ -17,6 +18,7 @@ class Floor:
     def __init__(self, stream_sid: str) -> None:
         self.playback = Playback()
         self.slot = ResponseSlot()
+        self.names = Names(1)
         self.interruptions = 0
         self._stream_sid = stream_sid
         self._caller_item: str | None = None  # what the caller is saying at this moment
@@ -61,6 +63,12 @@ class Floor:
         mark = self.playback.bookmark(word)
         return mark, wait_s, ToTwilio(media_stream.mark(self._stream_sid, mark))
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether a response runs and some of it has been passed on."""
+        running = self.slot.response_id
+        return running is not None and self.has_spoken(running)
+
     def has_spoken(self, response_id: str) -> bool:
         """Whether this response was the last one to be heard."""
         return response_id == self._voiced_response
@@ -87,7 +95,7 @@ class Floor:
         if self.slot.started(response_id):
             return []
         self.playback.mute(response_id)
-        return [ToModel(realtime.response_cancel(response_id))]
+        return [self._cancel(response_id)]
 
     def response_ended(self, response_id: str) -> list[Command]:
         return [ToModel(message) for message in self.slot.ended(response_id)]
@@ -104,6 +112,8 @@ class Floor:
     def lose_model(self) -> None:
         """Nobody will answer any more; what is at Twilio can still be heard."""
         self.slot = ResponseSlot()
+        self.names = Names(0)
+        self._caller_item = None
 
     def _interrupt(self, now: float, *, by_voice: bool) -> list[Command]:
         running = self.slot.response_id
@@ -114,12 +124,17 @@ class Floor:
         self.interruptions += 1
         commands: list[Command] = [ClearTwilio(media_stream.clear(self._stream_sid))]
         for cut in self.playback.cut(now):
-            commands.append(ToModel(realtime.truncate(cut.item_id, cut.heard_ms)))
+            if self.names.knows(cut.item_id):
+                item_id = self.names.wire(cut.item_id)
+                commands.append(ToModel(realtime.truncate(item_id, cut.heard_ms)))
         if running is not None:
             self.playback.mute(running)
             if not by_voice:
-                commands.append(ToModel(realtime.response_cancel(running)))
+                commands.append(self._cancel(running))
         return commands
+
+    def _cancel(self, response_id: str) -> Command:
+        return ToModel(realtime.response_cancel(self.names.wire(response_id)))
 
     def _send(self, item_id: str, piece: str, now: float) -> list[Command]:
         size = media_stream.audio_bytes(piece)

@@ -5,13 +5,14 @@ webhook is one step; between steps the dialogue lies in the conversation's row. 
 """
 
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from ivr import conversations
-from ivr.agent.acts import Act, Confirm, Deny, End, Save, Say
+from ivr.agent.acts import Act, CallBack, Confirm, Deny, End, Save, Say
 from ivr.agent.collector import Collector
+from ivr.agent.cut_off import SORRY
 from ivr.agent.toolbox import ToolBox
 from ivr.conversations import Said
 from ivr.db import Database
@@ -19,11 +20,14 @@ from ivr.db.tables import Conversation, Role, Source
 from ivr.leads import values
 from ivr.leads.profile import Profile
 
-CUT_OFF = "Sorry, we were cut off."
+BUSY = "Sorry, all our lines are busy. We will call you back."
+THANKS = "Thank you. We will call you back as soon as we can. Goodbye."
 # Twilio asks again within this time, or the caller is gone: its answer, the prompt, the silence.
 PATIENCE = timedelta(seconds=90)
 _STATE = "collector"
 _ANSWERED = "answered"
+_TURNED_AWAY = "turned_away"
+_WHO = frozenset({"person_name", "us_phone"})  # the types of the fields that a call back needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,28 @@ def is_under_way(conversation: Conversation) -> bool:
     return _STATE in conversation.state
 
 
+def turn_away(conversation: Conversation) -> None:
+    """Have the caller asked only for what a call back needs."""
+    conversation.state = {**conversation.state, _TURNED_AWAY: True}
+
+
+def is_turned_away(conversation: Conversation) -> bool:
+    """Return whether the caller of a conversation was told that all lines are busy."""
+    return _TURNED_AWAY in conversation.state
+
+
+def only_who(profile: Profile) -> Profile:
+    """Return the profile with apology and thanks, and only the fields that say who called."""
+    return replace(
+        profile,
+        greeting=BUSY,
+        closing=THANKS,
+        fields=tuple(replace(it, required=True) for it in profile.fields if it.type in _WHO),
+        policy="best_effort",  # a name that cannot be understood does not end the dialogue
+        transfer_number=None,
+    )
+
+
 class GatherDialogue:
     """The dialogue of one conversation, one step at a time."""
 
@@ -52,7 +78,7 @@ class GatherDialogue:
         now: datetime,
     ) -> None:
         self._db = db
-        self._profile = profile
+        self._asked = only_who(profile) if is_turned_away(conversation) else profile
         self._conversation = conversation
         self._now = now
         self._today = now.astimezone(zone).date()
@@ -66,22 +92,17 @@ class GatherDialogue:
         if (before := self._given_before(token)) is not None:
             return before
         async with self._db.read() as session:
-            held = await values.current(session, self._conversation.lead_id)
+            known = await values.known(session, self._conversation.lead_id)
             begun = bool(await conversations.transcript(session, self._conversation.id))
-        known = {
-            name: row.value
-            for name, row in held.items()
-            if row.value is not None and row.source != Source.CALLER_ID
-        }
         collector = Collector(
-            self._profile,
+            self._asked,
             today=self._today,
             known=known,
             caller_number=self._conversation.from_number,
         )
         reply = await self._perform(collector.open(greet=not begun), keyed=False)
         if begun:
-            reply = Reply(f"{CUT_OFF} {reply.say}", reply.ends)
+            reply = Reply(f"{SORRY} {reply.say}", reply.ends)
         await self._keep(collector, heard=None, reply=reply, token=token)
         return reply
 
@@ -92,7 +113,7 @@ class GatherDialogue:
         state = self._conversation.state.get(_STATE)
         if state is None:
             return await self.open(token=token)
-        collector = Collector.load(self._profile, state, today=self._today)
+        collector = Collector.load(self._asked, state, today=self._today)
         reply = await self._perform(collector.hear(text, keyed=keyed), keyed=keyed)
         await self._keep(collector, heard=text or None, reply=reply, token=token)
         return reply
@@ -122,6 +143,8 @@ class GatherDialogue:
                     await self._tools.confirm_field(name, confirmed=True)
                 case Deny(name=name):
                     await self._tools.confirm_field(name, confirmed=False)
+                case CallBack():
+                    await self._tools.ask_call_back()
                 case End(reason=reason):
                     ends = reason
         return Reply(" ".join(said), ends)

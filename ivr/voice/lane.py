@@ -1,57 +1,43 @@
-"""One direction of one socket: messages leave one at a time, in the order they were decided in.
+"""One direction of one socket: what is put in is sent at once, if there is anybody to take it."""
 
-Whoever finds the lane empty sends; whoever finds it busy leaves the message and goes on. So no pump
-waits for the other's peer, and no task or timer is spent per frame. Knows no socket, only `send`.
-"""
+from typing import Protocol
 
-from collections import deque
-from collections.abc import Awaitable, Callable
+MAX_UNSENT = 16 * 1024 * 1024
 
-import structlog
 
-log = structlog.get_logger(__name__)
+class Outlet(Protocol):
+    """The sending half of a socket; the socket keeps the order."""
 
-MAX_WAITING = 20_000  # messages; a healthy peer has hardly ever one
+    @property
+    def unsent(self) -> int:
+        """How much the peer has not taken yet: mostly nothing, as the kernel takes it."""
+
+    def write(self, text: str) -> None:
+        """Send without waiting."""
 
 
 class Lane:
-    """Closed until `open`, and again once its peer failed: what is put in then is lost."""
+    """Closed until `open`: what is put in then is lost."""
 
-    def __init__(self, name: str, clock: Callable[[], float]) -> None:
-        self._name = name
-        self._clock = clock
-        self._send: Callable[[str], Awaitable[None]] | None = None
-        self._waiting: deque[str] = deque()
-        self._busy_since: float | None = None
+    def __init__(self) -> None:
+        self._outlet: Outlet | None = None
+        self._late_since: float | None = None
 
-    def open(self, send: Callable[[str], Awaitable[None]]) -> None:
-        self._send = send
+    def open(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self._late_since = None
 
     def put(self, text: str) -> None:
-        """Add a message behind the others."""
-        if self._send is not None:
-            self._waiting.append(text)
-
-    def drop(self) -> None:
-        """Forget what has not been sent."""
-        self._waiting.clear()
+        """Send a message behind the others."""
+        if self._outlet is not None:
+            self._outlet.write(text)
 
     def is_stuck(self, now: float, limit_s: float) -> bool:
-        """Whether the peer takes nothing any more."""
-        is_late = self._busy_since is not None and now - self._busy_since > limit_s
-        return is_late or len(self._waiting) > MAX_WAITING
-
-    async def flush(self) -> None:
-        """Send what waits, unless somebody is doing that already. Never raises for a dead peer."""
-        if not self._waiting or self._busy_since is not None or self._send is None:
-            return
-        try:
-            while self._waiting:
-                self._busy_since = self._clock()
-                await self._send(self._waiting.popleft())
-        except Exception as error:  # the peer's reader will say what happened
-            log.info("peer takes no more", peer=self._name, error=type(error).__name__)
-            self._send = None
-            self._waiting.clear()
-        finally:
-            self._busy_since = None
+        """Whether the peer takes nothing any more; to be asked about twice a second."""
+        unsent = self._outlet.unsent if self._outlet is not None else 0
+        if unsent == 0:
+            self._late_since = None
+        elif self._late_since is None:
+            self._late_since = now
+        is_late = self._late_since is not None and now - self._late_since > limit_s
+        return is_late or unsent > MAX_UNSENT

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import msgspec
 
 BYTES_PER_MS = 8  # mu-law, 8 kHz, one byte per sample
-PIECE_CHARS = 2136  # 1,602 bytes = 200 ms; a multiple of 4 so that every piece is base64 by itself
+# 3,201 bytes = 400 ms: what OpenAI mostly sends at once goes in one frame with one mark behind it,
+# and comes back as one echo. A multiple of 4, so that every piece is base64 by itself.
+PIECE_CHARS = 4268
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +105,11 @@ def parse(text: str) -> Event | None:
     """Return the event in a frame; None when it says nothing that we need."""
     try:
         frame = _decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return Unknown()
+    if frame.event == "media" and frame.media is not None:  # nearly always
+        return CallerAudio(frame.media.payload)
     match frame:
-        case _Frame(event="media", media=_Media(payload=payload)):
-            return CallerAudio(payload)
         case _Frame(event="mark", mark=_Mark(name=name)):
             return MarkPlayed(name)
         case _Frame(event="dtmf", dtmf=_Dtmf(digit=digit)):
@@ -144,6 +146,6 @@ def audio_bytes(payload: str) -> int:
 
 
 def pieces(payload: str) -> Iterator[str]:
-    """Cut audio into texts of at most 200 ms, each valid by itself."""
+    """Cut audio into texts of at most 400 ms, each valid by itself."""
     for start in range(0, len(payload), PIECE_CHARS):
         yield payload[start : start + PIECE_CHARS]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .media_stream import BYTES_PER_MS
 
-MAX_QUEUED = 2_700  # pieces of 200 ms; Twilio drops what is beyond ten minutes (warning 31931)
+MAX_QUEUED_MS = 9 * 60_000  # Twilio drops what is beyond ten minutes (warning 31931)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Playback:
     def __init__(self) -> None:
         self._items: dict[str, _Item] = {}
         self._marks: dict[str, tuple[str, int]] = {}  # name -> item and ms heard then; play order
+        self._queued_bytes = 0
         self._muted: set[str] = set()
         self._generation = 0
         self._proved_at = 0.0  # when we last knew exactly how far playback was
@@ -50,7 +51,7 @@ class Playback:
 
     @property
     def is_full(self) -> bool:
-        return len(self._marks) >= MAX_QUEUED
+        return self._queued_bytes >= MAX_QUEUED_MS * BYTES_PER_MS
 
     @property
     def unheard_ms(self) -> int:
@@ -62,6 +63,7 @@ class Playback:
             self._proved_at = now
         item = self._item(item_id)
         item.sent_bytes += size
+        self._queued_bytes += size
         return self._mark(f"{item_id}:{item.sent_ms}", item_id, item.sent_ms)
 
     def bookmark(self, word: str) -> str:
@@ -75,7 +77,7 @@ class Playback:
         for name in list(self._marks):
             item_id, heard_ms = self._marks.pop(name)
             if item_id:
-                self._item(item_id).heard_ms = heard_ms
+                self._hear(item_id, heard_ms)
             if name == mark:
                 break
         self._proved_at = now
@@ -85,6 +87,7 @@ class Playback:
         """Forget what is queued; return the items it held, the one being played first."""
         cuts = [self._cut(item_id, now) for item_id in self._waiting()]
         self._marks.clear()
+        self._queued_bytes = 0
         self._generation += 1
         return cuts
 
@@ -100,6 +103,10 @@ class Playback:
         item = self._item(item_id)
         item.dropped_bytes += size
         item.is_cut = True
+
+    def has(self, item_id: str) -> bool:
+        """Whether any sound of the item was sent."""
+        return self._item(item_id).sent_bytes > 0
 
     def is_settled(self, item_id: str) -> bool:
         """Whether nothing more of the item can be heard than has been by now."""
@@ -121,6 +128,11 @@ class Playback:
         name = f"{self._generation}:{word}"
         self._marks[name] = (item_id, heard_ms)
         return name
+
+    def _hear(self, item_id: str, heard_ms: int) -> None:
+        item = self._item(item_id)
+        self._queued_bytes -= (heard_ms - item.heard_ms) * BYTES_PER_MS
+        item.heard_ms = heard_ms
 
     def _waiting(self) -> Iterator[str]:
         return iter(dict.fromkeys(item_id for item_id, _ in self._marks.values() if item_id))

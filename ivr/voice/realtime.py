@@ -334,6 +334,12 @@ def truncate(item_id: str, audio_end_ms: int) -> str:
     )
 
 
+def function_call(call_id: str, name: str, arguments: str) -> str:
+    """Tell of a call that another session made, with its id for the item too."""
+    item = {"type": "function_call", "id": call_id, "call_id": call_id, "name": name}
+    return _message("conversation.item.create", item={**item, "arguments": arguments})
+
+
 def function_call_output(call_id: str, output: str) -> str:
     """Give a tool's result to the model; creates no response by itself."""
     item = {"type": "function_call_output", "call_id": call_id, "output": output}

@@ -37,6 +37,10 @@ class ResponseSlot:
         self._owed = create
         return []
 
+    def withdraw(self) -> None:
+        """Owe nothing: something has begun that will ask anew when it is done."""
+        self._owed = None
+
     def expect(self) -> None:
         """The server will create a response by itself, now or when the running one is done."""
         self._server_answers = True

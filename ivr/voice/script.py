@@ -14,6 +14,7 @@ class Script:
     closing: str
     is_goodbye: Callable[[str], bool]  # whether a finished text of the assistant ends the call
     history: tuple[tuple[str, str], ...] = ()
+    apology: str = ""  # said first, instead of the greeting, by a stream that takes a call up again
 
     @property
     def replay(self) -> list[tuple[str, str, str]]:
@@ -23,6 +24,8 @@ class Script:
     @property
     def opening(self) -> str:
         """Instructions for the first thing that the caller hears."""
+        if self.apology:
+            return _say(self.apology)
         return RESUME if self.history else _say(self.greeting)
 
     @property
@@ -33,6 +36,10 @@ class Script:
 
 RESUME = (
     "The line was interrupted for a moment. Say sorry in a few words, then go on where you stopped."
+)
+GO_ON = (
+    "The line broke off while you were speaking; the caller has heard your last words as they "
+    "stand here. Go on where you stopped and do not repeat them."
 )
 NUDGE = (
     "The caller has said nothing for a while. Ask in one short sentence whether they are still "
@@ -59,4 +66,8 @@ class Limits:
     mark_grace_s: float = 1.5
     final_s: float = 30.0  # for the goodbye at the length cap
     last_words_s: float = 1.5
-    held_frames: int = 250  # caller audio kept until the model is ready: 5 s
+    held_frames: int = 1_000  # caller audio kept for a model that is not ready: 20 s
+    session_s: float = 3_300.0  # of the 3,600 after which the service closes a session
+    rotation_grace_s: float = 240.0  # for a pause in which to replace it
+    rotation_retry_s: float = 30.0
+    forgiven_s: float = 60.0  # between two losses of a session; a second one before is too much

@@ -4,12 +4,10 @@ It joins the bridge to the database: tools are run, turns are written behind the
 the stream is open the conversation's row says until when somebody looks after it.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,30 +16,31 @@ import anyio
 import structlog
 
 from ivr import conversations
+from ivr.agent.cut_off import apology
 from ivr.agent.goodbye import is_goodbye
 from ivr.agent.instructions import voice_instructions
 from ivr.agent.tool_schemas import voice_tools
 from ivr.agent.toolbox import ToolBox, ToolOutput
-from ivr.conversations import Said, TurnWriter
+from ivr.conversations import Said
 from ivr.db.engine import patiently
-from ivr.db.tables import Conversation, Lead, Role, Source, Tenant, utc_now
-from ivr.errors import Unavailable
+from ivr.db.tables import Conversation, Lead, Role, Tenant, Turn, utc_now
 from ivr.leads import values
 from ivr.leads.handover import profile_of
 from ivr.leads.profile import Profile
 from ivr.runtime import State, VoiceModel
 from ivr.settings import Settings
-from ivr.voice import gather, realtime
-from ivr.voice.bridge import Bridge, Outcome, Phone, connect_model
+from ivr.turns import TurnWriter
+from ivr.voice import realtime, stream_net
+from ivr.voice.bridge import Bridge, Outcome, Phone
 from ivr.voice.call import Call
 from ivr.voice.commands import EndReason, RecordTurn
+from ivr.voice.model_socket import connect_model
 from ivr.voice.prices import cost_usd
 from ivr.voice.script import Limits, Script
 
-# Until the end is written the row must not look abandoned; renewed well before that.
-_LEASE_PARTS = 4
-_REST_NET_SECONDS = 10.0
-_END_SECONDS = 30.0  # for which the end is written again while the database is down
+# How much of what was said a stream that takes a call up again is told.
+_MOST_TURNS = 40
+END_SECONDS = 30.0  # for which the end is written again while the database is down
 
 log = structlog.get_logger(__name__)
 
@@ -53,16 +52,18 @@ class Known:
     tenant: Tenant
     profile: Profile
     values: dict[str, str]
-    next_position: int
+    turns: Sequence[Turn]
 
 
 class _Effects:
     """What the bridge may do to the world."""
 
-    def __init__(self, tools: ToolBox, writer: TurnWriter, position: int) -> None:
+    def __init__(self, tools: ToolBox, writer: TurnWriter, *, position: int, stream: int) -> None:
         self._tools = tools
         self._writer = writer
         self._position = position
+        # A service may name its items as it did in the stream before.
+        self._suffix = "" if stream == 1 else f"~stream{stream}"
 
     async def run_tool(self, name: str, arguments: str) -> ToolOutput:
         return await self._tools.run(name, arguments)
@@ -70,7 +71,7 @@ class _Effects:
     def record(self, turn: RecordTurn) -> None:
         self._writer.put(
             Said(
-                item_id=turn.item_id,
+                item_id=turn.item_id + self._suffix,
                 position=self._position,
                 role=Role(turn.role),
                 text=turn.text,
@@ -88,7 +89,7 @@ async def carry(state: State, conversation: Conversation, stream_sid: str, phone
     assert voice is not None, "no stream is offered without a voice"
     known = await _known(state, conversation)
     zone = ZoneInfo(known.tenant.timezone)
-    writer = TurnWriter(state["db"], conversation)
+    writer = TurnWriter(state["turns"], conversation)
     bridge = Bridge(
         phone=phone,
         connect=partial(
@@ -101,40 +102,34 @@ async def carry(state: State, conversation: Conversation, stream_sid: str, phone
         call=Call(
             stream_sid,
             _script(state["settings"], known, conversation, zone),
-            limits(state["settings"]),
+            _time_left(limits(state["settings"]), conversation, utc_now()),
             time.monotonic(),
         ),
         effects=_Effects(
             ToolBox(state["db"], known.profile, conversation, zone=zone),
             writer,
-            known.next_position,
+            position=known.turns[-1].position + 1 if known.turns else 0,
+            stream=conversation.streams,
         ),
     )
+    state["live"].attach(conversation.session_key, bridge)
     try:
-        async with _lease(state, conversation):
+        with state["leases"].hold(conversation.id, bridge.line_closed):
             try:
-                await bridge.run()
+                with stream_net.cut_off_when_overdue(
+                    bridge,
+                    started_at=conversation.started_at,
+                    now=utc_now(),
+                    longest_s=state["settings"].max_call_seconds,
+                ):
+                    await bridge.run()
             finally:
                 with anyio.CancelScope(shield=True):  # the server may be stopping
                     await writer.close()
     finally:
         with anyio.CancelScope(shield=True):  # the lead comes first
             note = partial(_note_end, state, conversation, voice, bridge.outcome)
-            await patiently(note, seconds=_END_SECONDS)
-
-
-async def make_sure_hung_up(state: State, conversation: Conversation) -> None:
-    """End the call over REST if Twilio has not asked what to do after our stream in time."""
-    await asyncio.sleep(_REST_NET_SECONDS)
-    async with state["db"].read() as session:
-        row = await conversations.by_id(session, conversation.id)
-    is_cared_for = row.ended_at is not None or row.streaming or gather.is_under_way(row)
-    if state["twilio"] is None or is_cared_for:
-        return
-    try:
-        await state["twilio"].hang_up(conversation.session_key)
-    except Unavailable as exc:
-        log.warning("call not ended over REST", problem=str(exc))
+            await patiently(note, seconds=END_SECONDS)
 
 
 def limits(settings: Settings) -> Limits:
@@ -144,7 +139,14 @@ def limits(settings: Settings) -> Limits:
         silence_s=settings.silence_nudge_seconds,
         ready_s=settings.model_connect_seconds + 3,
         answer_s=settings.model_answer_seconds,
+        session_s=settings.model_session_seconds,
     )
+
+
+def _time_left(whole: Limits, conversation: Conversation, now: datetime) -> Limits:
+    """Return the limits of a stream: the call's length counts from the ring."""
+    spent_s = max((now - conversation.started_at).total_seconds(), 0)
+    return replace(whole, call_s=max(whole.call_s - spent_s, 0))
 
 
 def _model(voice: VoiceModel, profile: Profile) -> str:
@@ -155,23 +157,18 @@ async def _known(state: State, conversation: Conversation) -> Known:
     async with state["db"].read() as session:
         tenant = await session.get_one(Tenant, conversation.tenant_id)
         lead = await session.get_one(Lead, conversation.lead_id)
-        held = await values.current(session, lead.id)
         return Known(
             tenant=tenant,
             profile=profile_of(state["profiles"], tenant, lead),
-            values={
-                name: row.value
-                for name, row in held.items()
-                if row.value is not None and row.source != Source.CALLER_ID
-            },
-            next_position=await conversations.next_position(session, conversation.id),
+            values=await values.known(session, lead.id),
+            turns=await conversations.transcript(session, conversation.id),
         )
 
 
 def _script(settings: Settings, known: Known, conversation: Conversation, zone: ZoneInfo) -> Script:
     profile = known.profile
     is_reasoning = settings.openai_realtime_model.startswith("gpt-realtime-2")
-    return Script(
+    script = Script(
         session=realtime.session(
             instructions=voice_instructions(
                 profile,
@@ -189,35 +186,14 @@ def _script(settings: Settings, known: Known, conversation: Conversation, zone: 
         closing=profile.closing,
         is_goodbye=partial(is_goodbye, profile),
     )
+    if conversation.streams < 2 or not known.turns:
+        return script
+    said = tuple((turn.role, turn.text) for turn in known.turns[-_MOST_TURNS:])
+    return replace(script, history=said, apology=apology(profile, known.values))
 
 
 def _first_question(profile: Profile, held: dict[str, str]) -> str:
     return next((field.ask for field in profile.required if field.key not in held), "")
-
-
-@asynccontextmanager
-async def _lease(state: State, conversation: Conversation) -> AsyncIterator[None]:
-    """Keep the conversation's row from being finished while its stream is open."""
-    grace = timedelta(seconds=state["settings"].episode_grace_seconds)
-
-    async def renew_once() -> None:
-        async with state["db"].write() as session:
-            await conversations.continue_until(session, conversation.id, utc_now() + grace)
-
-    async def renew() -> None:
-        while True:
-            try:
-                await patiently(renew_once)
-            except Exception:
-                log.exception("lease not renewed", conversation_id=str(conversation.id))
-            await asyncio.sleep(grace.total_seconds() / _LEASE_PARTS)
-
-    task = asyncio.create_task(renew(), name=f"lease:{conversation.id}")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _note_end(
@@ -229,6 +205,7 @@ async def _note_end(
         await conversations.stream_closed(
             session,
             conversation.id,
+            stream=conversation.streams,
             reason=outcome.reason if outcome else EndReason.INTERNAL_ERROR,
             finish_after=now + grace,
             usage={"voice": _usage(voice, outcome)} if outcome else {},

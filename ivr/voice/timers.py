@@ -6,6 +6,7 @@ from enum import StrEnum
 
 class Timer(StrEnum):
     READY = "ready"  # the model must have taken our session
+    ROTATION = "rotation"  # the model session nears the end that the service sets it
     ANSWER = "answer"  # the model owes sound
     MONOLOGUE = "monologue"  # nobody speaks this long: the end of the speech was lost
     SILENCE = "silence"  # nobody has said anything since playback ended

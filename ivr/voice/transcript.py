@@ -4,7 +4,7 @@ There is no event that lists a conversation, so this is the only transcript ther
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import realtime
 from .commands import RecordTurn
@@ -20,6 +20,9 @@ class Line:
     text: str = ""
     is_final: bool = False
     since: float = 0.0
+    number: int = 0  # none has the number of another
+    call: realtime.Item | None = None  # of a tool
+    output: str | None = None  # what the tool said
 
 
 SPEAKERS = frozenset({"user", "assistant"})
@@ -32,6 +35,9 @@ class Transcript:
     def __init__(self) -> None:
         self._lines: dict[str, Line] = {}
         self._waiting: list[Line] = []
+        self._past: list[Line] = []  # those that left and said or did something
+        self._calls: dict[str, Line] = {}
+        self._count = 0
         self._last_spoken: str | None = None
         self._now = 0.0
 
@@ -64,6 +70,8 @@ class Transcript:
                 self._finish(self.line(item_id, "user"), text)
             case realtime.CallerUnintelligible(item_id=item_id):
                 self._finish(self.line(item_id, "user"), "")
+            case realtime.OutputItemEnded(item=item) if item.type == "function_call":
+                self._note_call(item)
             case realtime.ResponseEnded():
                 self.finish("assistant")  # one response at a time: no more words will come
 
@@ -71,7 +79,9 @@ class Transcript:
         """Return an item's line; a new one stands at the end."""
         line = self._lines.get(item_id)
         if line is None:
-            line = self._lines[item_id] = Line(item_id, role, since=self._now)
+            self._count += 1
+            line = Line(item_id, role, since=self._now, number=self._count)
+            self._lines[item_id] = line
             self._waiting.append(line)
         return line
 
@@ -84,6 +94,29 @@ class Transcript:
         """Keep an item's place and leave its words out: they are on record already."""
         self.line(item_id, "").is_final = True
 
+    def line_of_call(self, call_id: str) -> Line | None:
+        """Return the line of a tool's call, if there was one."""
+        return self._calls.get(call_id)
+
+    def note_output(self, call_id: str, output: str) -> None:
+        """Take down what a tool said."""
+        if (line := self._calls.get(call_id)) is not None:
+            line.output = output
+
+    def break_off(self, playback: Playback) -> None:
+        """The session is gone: no more texts will come for the lines that wait for one."""
+        for line in self._untranscribed:
+            self._forget(line)
+        for line in self._waiting:
+            if line.role == "assistant" and not line.is_final and not playback.has(line.item_id):
+                line.text = ""
+        self.finish("assistant")
+
+    def retell(self, playback: Playback) -> list[Line]:
+        """Return what was said, as far as it was or will be heard, and the calls that are done."""
+        waiting = [replace(line, text=_heard(line, playback)) for line in self._waiting]
+        return [line for line in (*self._past, *waiting) if line.output is not None or line.text]
+
     def finish(self, *roles: str) -> None:
         """What is known of these roles' lines is all that there will be."""
         for line in self._waiting:
@@ -94,23 +127,38 @@ class Transcript:
         self._give_up(now)
         turns: list[RecordTurn] = []
         while self._waiting and _is_closed(self._waiting[0], playback):
-            turn = _turn(self._waiting.pop(0), playback, self._last_spoken)
+            line = self._waiting.pop(0)
+            turn = _turn(line, playback, self._last_spoken)
             if turn is not None:
+                line.text = turn.text
                 self._last_spoken = turn.item_id
                 turns.append(turn)
+            if turn is not None or line.call is not None:
+                self._past.append(line)
         return turns
 
     def _give_up(self, now: float) -> None:
         """Forget lines that wait too long: words that come later still stand, but at the end."""
         for line in self._untranscribed:
             if _due(line) <= now:
-                self._waiting.remove(line)
-                del self._lines[line.item_id]
+                self._forget(line)
+
+    def _forget(self, line: Line) -> None:
+        self._waiting.remove(line)
+        del self._lines[line.item_id]
+
+    def _note_call(self, item: realtime.Item) -> None:
+        line = self.line(item.id, "")
+        line.is_final = True
+        line.call = item
+        self._calls.setdefault(item.call_id or "", line)
 
     def _place(self, item: realtime.Item, previous: str | None) -> None:
         role = item.role if item.role in SPEAKERS and item.type == "message" else ""
         line = self.line(item.id, role)
         self._move(line, previous)
+        if item.type == "function_call" and line.call is None:
+            line.call = item  # not whole yet, but it may leave before it is
         typed = [part.text or "" for part in item.content or () if part.type == "input_text"]
         if not role or typed:
             self._finish(line, "".join(typed))
@@ -138,11 +186,17 @@ def _is_closed(line: Line, playback: Playback) -> bool:
 
 def _turn(line: Line, playback: Playback, previous: str | None) -> RecordTurn | None:
     """Return what was said, as far as it was heard; None when that is nothing."""
-    heard_ms, share = playback.heard(line.item_id) if line.role == "assistant" else (None, 1.0)
-    text = shorten(line.text.strip(), share) if line.role else ""
+    text = _heard(line, playback)
     if not text:
         return None
+    heard_ms, share = playback.heard(line.item_id) if line.role == "assistant" else (None, 1.0)
     return RecordTurn(line.item_id, previous, line.role, text, cut=share < 1, heard_ms=heard_ms)
+
+
+def _heard(line: Line, playback: Playback) -> str:
+    """Return the words of a line, without those at its end that the caller never heard."""
+    share = playback.heard(line.item_id)[1] if line.role == "assistant" else 1.0
+    return shorten(line.text.strip(), share) if line.role else ""
 
 
 def shorten(text: str, share: float) -> str:

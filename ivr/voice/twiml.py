@@ -1,10 +1,11 @@
 """The few TwiML documents that we send, as text. Answer them as `text/xml`."""
 
-from collections.abc import Sequence
-
 from twilio.twiml.voice_response import Connect, Dial, Gather, VoiceResponse
 
 RING_SECONDS = 20  # as long as people wait for somebody to pick up
+# A request that meets a dying process is asked again, of the next one; Twilio does not send the
+# fragment (Twilio: webhooks connection overrides; 5xx and lost answers are not repeated else).
+ASK_AGAIN = "#rc=3&rp=all"
 
 
 def connect_stream(stream_url: str, token: str, action_url: str) -> str:
@@ -13,28 +14,25 @@ def connect_stream(stream_url: str, token: str, action_url: str) -> str:
     `stream_url` is wss and has no query: Twilio takes none. `token` comes in its `start`.
     """
     response = VoiceResponse()
-    connect = Connect(action=action_url, method="POST")
+    connect = Connect(action=f"{action_url}{ASK_AGAIN}", method="POST")
     stream = connect.stream(url=stream_url)
     stream.parameter(name="token", value=token)
     response.append(connect)
     return str(response)
 
 
-def gather(
-    prompt: str, action_url: str, *, hints: Sequence[str] = (), language: str = "en-US"
-) -> str:
+def gather(prompt: str, action_url: str, *, language: str = "en-US") -> str:
     """Say the prompt and take speech or keys; an empty answer is posted to `action_url` as well."""
     response = VoiceResponse()
     listen = Gather(
         input="speech dtmf",
-        action=action_url,
+        action=f"{action_url}{ASK_AGAIN}",
         method="POST",
         timeout=5,
         speech_timeout="auto",
         finish_on_key="#",
         action_on_empty_result=True,
         language=language,
-        hints=", ".join(hints) or None,
     )
     listen.say(prompt, language=language)
     response.append(listen)
@@ -54,7 +52,7 @@ def hold(url: str) -> str:
     response = VoiceResponse()
     response.say("One moment, please.")
     response.pause(length=2)
-    response.redirect(url, method="POST")
+    response.redirect(f"{url}{ASK_AGAIN}", method="POST")
     return str(response)
 
 
@@ -79,7 +77,7 @@ def dial(
     call = Dial(
         answer_on_bridge=True,
         timeout=RING_SECONDS,
-        action=action_url,
+        action=f"{action_url}{ASK_AGAIN}" if action_url else None,
         method="POST" if action_url else None,
     )
     call.number(number)

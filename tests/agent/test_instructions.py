@@ -65,7 +65,8 @@ def test_the_tools_are_what_the_realtime_api_takes():
         assert "strict" not in tool
         assert tool["parameters"]["additionalProperties"] is False
         assert set(tool["parameters"]["required"]) <= set(tool["parameters"]["properties"])
-    assert [tool["name"] for tool in tools] == ["save_field", "confirm_field", "end_call"]
+    names = [tool["name"] for tool in tools]
+    assert names == ["save_field", "confirm_field", "end_call", "promise_call_back"]
     json.dumps(tools)
 
 

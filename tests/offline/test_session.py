@@ -1,12 +1,14 @@
 """ivr/offline/session.py with literals: events in, events out; no socket, no recogniser."""
 
 import base64
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
 import pytest
 
+from ivr.agent.cut_off import apology
 from ivr.agent.instructions import voice_instructions
 from ivr.leads.profile import load_profile
 from ivr.offline.dialogue import Dialogue
@@ -19,16 +21,19 @@ POWERSPORTS = load_profile("powersports")
 TODAY = date(2026, 11, 20)
 SPEECH = (CLIPS / "full_name.ulaw").read_bytes()
 SECOND = b"\xff" * 8000
+EXACTLY = "Say exactly this, in the same language, and nothing else:\n"
 
 
 class Talk:
     """One session, with words for what a test does to it."""
 
-    def __init__(self, caller: str | None = None) -> None:
+    def __init__(self, caller: str | None = None, known: Mapping[str, str] = {}) -> None:
         dialogue = Dialogue(POWERSPORTS, today=TODAY)
         self.session = Session(dialogue, identity="x", model="offline/powersports", expires_at=1)
         self.log: list[Output] = list(self.session.open())
-        instructions = voice_instructions(POWERSPORTS, caller_number=caller, known={}, today=TODAY)
+        instructions = voice_instructions(
+            POWERSPORTS, caller_number=caller, known=known, today=TODAY
+        )
         transcription = {"audio": {"input": {"transcription": {"model": "gpt-transcribe"}}}}
         changes = {"type": "realtime", "instructions": instructions, **transcription}
         self.send("session.update", session=changes)
@@ -65,6 +70,14 @@ class Talk:
             call_id = event["item"]["call_id"]
             item = {"type": "function_call_output", "call_id": call_id, "output": output}
             self.send("conversation.item.create", item=item)
+
+
+def tell(talk: Talk, name: str, **output: Any) -> None:
+    """Tell the session of a call that was made, and answered, before it was there."""
+    made = {"type": "function_call", "call_id": "c1", "name": name, "arguments": "{}"}
+    answered = {"type": "function_call_output", "call_id": "c1", "output": json.dumps(output)}
+    for item in (made, answered):
+        talk.send("conversation.item.create", item=item)
 
 
 def only(out: Iterable[Output], kind: type[Any]) -> Any:
@@ -233,6 +246,48 @@ def test_a_resumed_call_says_sorry_and_goes_on() -> None:
 
     assert words.startswith("Sorry")
     assert POWERSPORTS.greeting not in words
+
+
+def test_a_call_that_comes_back_goes_on_with_what_is_known() -> None:
+    known = {"full_name": "John Doe"}
+    talk = Talk(known=known)
+    for role, kind, text in (
+        ("assistant", "output_text", "May I have your first and last name?"),
+        ("user", "input_text", "John Doe"),
+    ):
+        item = {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
+        talk.send("conversation.item.create", item=item)
+
+    words = talk.respond(response={"instructions": EXACTLY + apology(POWERSPORTS, known)})
+    calls = talk.answer("three oh oh nine three")
+
+    assert words == (
+        "Sorry, we were cut off. You were giving me your ZIP code. What is your ZIP code?"
+    )
+    sent = [entry.event for entry in calls if isinstance(entry, Send)]
+    (call,) = [event for event in sent if event["type"].endswith("arguments.done")]
+    assert '"zip_code"' in call["arguments"] and "30093" in call["arguments"]
+
+
+def test_a_session_that_takes_over_knows_what_the_one_before_saved() -> None:
+    talk = Talk()
+    tell(talk, "save_field", saved=True, field="full_name", value="John Doe", confirm=False)
+    tell(talk, "save_field", saved=True, field="zip_code", value="30093", confirm=True)
+    tell(talk, "confirm_field", field="zip_code", confirmed=True)
+    tell(talk, "save_field", saved=False, field="phone", problem="no number")
+
+    words = talk.respond()
+
+    assert not sent(talk.log, "error")
+    assert "John" not in words and "ZIP" not in words and "no number" not in words
+    assert "phone" in words or "number" in words
+
+
+def test_a_value_that_waits_for_a_yes_is_asked_for_again_after_a_take_over() -> None:
+    talk = Talk(known={"full_name": "John Doe"})
+    tell(talk, "save_field", saved=True, field="zip_code", value="30093", confirm=True)
+
+    assert "ZIP" in talk.respond()
 
 
 def test_a_commit_by_hand_is_transcribed_and_starts_no_response(talk: Talk) -> None:

@@ -1,15 +1,17 @@
 """Twilio's client: signatures of forms, streams and JSON; calls hung up and redirected by REST."""
 
+import asyncio
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
+import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from twilio.request_validator import RequestValidator
 
-from ivr.errors import SignatureError, Unavailable
+from ivr.errors import NotFound, SignatureError, Unavailable
 from ivr.settings import Settings
 from ivr.vendors.twilio import Signatures, TwilioRest
 from tests.nobody import nobody
@@ -146,55 +148,135 @@ def _signed(url, form):
 # REST
 
 
-async def rest_against(answer, work):
-    """Run `work` against an account whose calls answer every update with `answer`."""
-    updates = []
+async def rest_against(answer, work, *, headers=None, timeout_s=10.0):
+    """Run `work` with the calls of an account that gives the same answer to every request."""
+    requests = []
 
-    async def update(request):
+    async def calls(request):
         form = parse_qs((await request.body()).decode())
-        updates.append((request.path_params["sid"], form))
+        requests.append((request.method, request.path_params["sid"], form))
+        if answer is None:
+            await asyncio.Event().wait()
         status, body = answer
-        return JSONResponse(body, status_code=status)
+        return JSONResponse(body, status_code=status, headers=headers)
 
-    route = Route("/2010-04-01/Accounts/AC1/Calls/{sid}.json", update, methods=["POST"])
-    async with serve(Starlette(routes=[route])) as port:
-        rest = TwilioRest("AC1", "secret", api_base_url=f"http://127.0.0.1:{port}")
-        await work(rest)
-    return updates
+    route = Route("/2010-04-01/Accounts/AC1/Calls/{sid}.json", calls, methods=["GET", "POST"])
+    async with serve(Starlette(routes=[route])) as port, httpx.AsyncClient() as http:
+        url = f"http://127.0.0.1:{port}"
+        await work(TwilioRest(http, "AC1", "secret", api_base_url=url, timeout_s=timeout_s))
+    return requests
 
 
 FINE = (HTTPStatus.OK, {"sid": "CA1", "status": "in-progress"})
+OVER = (HTTPStatus.BAD_REQUEST, {"code": 21220, "message": "Call is not in-progress"})
+ASKS = pytest.mark.parametrize(
+    "ask",
+    [
+        lambda rest: rest.is_over("CA1"),
+        lambda rest: rest.hang_up("CA1"),
+        lambda rest: rest.redirect("CA1", "https://ivr.example.test/x"),
+    ],
+    ids=["is_over", "hang_up", "redirect"],
+)
 
 
 async def test_a_call_is_hung_up():
-    updates = await rest_against(FINE, lambda rest: rest.hang_up("CA1"))
+    requests = await rest_against(FINE, lambda rest: rest.hang_up("CA1"))
 
-    assert updates == [("CA1", {"Status": ["completed"]})]
-
-
-async def test_hanging_up_a_call_that_is_over_is_fine():
-    over = (HTTPStatus.BAD_REQUEST, {"code": 21220, "message": "Call is not in-progress"})
-
-    assert len(await rest_against(over, lambda rest: rest.hang_up("CA1"))) == 1
+    assert requests == [("POST", "CA1", {"Status": ["completed"]})]
 
 
-async def test_a_refusal_names_its_code_and_no_secret():
+async def test_a_call_is_sent_to_a_door_of_ours():
+    door = "https://ivr.example.test/twilio/voice/after"
+
+    requests = await rest_against(FINE, lambda rest: rest.redirect("CA1", door))
+
+    assert requests == [("POST", "CA1", {"Url": [door], "Method": ["POST"]})]
+
+
+@pytest.mark.parametrize("ask", [lambda r: r.hang_up("CA1"), lambda r: r.redirect("CA1", "x")])
+async def test_a_call_that_is_over_can_be_hung_up_and_sent_elsewhere(ask):
+    assert len(await rest_against(OVER, ask)) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "is_over"),
+    [
+        ("queued", False),
+        ("ringing", False),
+        ("in-progress", False),
+        ("completed", True),
+        ("busy", True),
+        ("failed", True),
+        ("no-answer", True),
+        ("canceled", True),
+    ],
+)
+async def test_a_call_is_over_when_its_status_says_so(status, is_over):
+    async def ask(rest):
+        assert await rest.is_over("CA1") == is_over
+
+    requests = await rest_against((HTTPStatus.OK, {"status": status}), ask)
+
+    assert requests == [("GET", "CA1", {})]
+
+
+@ASKS
+async def test_a_refusal_names_its_code_and_no_secret(ask):
     refused = (HTTPStatus.UNAUTHORIZED, {"code": 20003, "message": "Authenticate"})
 
     with pytest.raises(Unavailable, match="20003") as caught:
-        await rest_against(refused, lambda rest: rest.hang_up("CA1"))
+        await rest_against(refused, ask)
     assert "secret" not in str(caught.value)
 
 
-async def test_an_account_that_cannot_be_reached_is_unavailable():
+@ASKS
+async def test_a_call_that_twilio_does_not_know_is_not_found(ask):
+    unknown = (HTTPStatus.NOT_FOUND, {"code": 20404, "message": "not found"})
+
+    with pytest.raises(NotFound, match="CA1"):
+        await rest_against(unknown, ask)
+
+
+@ASKS
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("soon", None), ("", None)])
+async def test_a_busy_account_says_when_to_come_back(ask, header, seconds):
+    busy = (HTTPStatus.TOO_MANY_REQUESTS, {"code": 20429, "message": "Too Many Requests"})
+
+    with pytest.raises(Unavailable) as caught:
+        await rest_against(busy, ask, headers={"Retry-After": header})
+    assert caught.value.retry_after == seconds
+
+
+@ASKS
+async def test_an_account_that_does_not_answer_is_unavailable(ask):
+    with pytest.raises(Unavailable, match="TimeoutError"):
+        await rest_against(None, ask, timeout_s=0.05)
+
+
+@ASKS
+async def test_an_answer_that_is_no_json_is_unavailable(ask):
+    async def gateway(_):
+        return Response("<html>", status_code=HTTPStatus.BAD_GATEWAY)
+
+    route = Route("/{path:path}", gateway, methods=["GET", "POST"])
+    async with serve(Starlette(routes=[route])) as port, httpx.AsyncClient() as http:
+        rest = TwilioRest(http, "AC1", "secret", api_base_url=f"http://127.0.0.1:{port}")
+        with pytest.raises(Unavailable, match="502"):
+            await ask(rest)
+
+
+@ASKS
+async def test_an_account_that_cannot_be_reached_is_unavailable(ask):
     with nobody() as nowhere:
-        rest = TwilioRest("AC1", "secret", api_base_url=nowhere)
-        with pytest.raises(Unavailable):
-            await rest.hang_up("CA1")
+        async with httpx.AsyncClient() as http:
+            with pytest.raises(Unavailable):
+                await ask(TwilioRest(http, "AC1", "secret", api_base_url=nowhere))
 
 
-def test_without_an_account_there_is_no_client():
-    assert TwilioRest.from_settings(Settings(_env_file=None)) is None
-    assert TwilioRest.from_settings(
-        Settings(_env_file=None, twilio_sid="AC1", twilio_auth_token="secret")
-    )
+async def test_without_an_account_there_is_no_client():
+    async with httpx.AsyncClient() as http:
+        assert TwilioRest.from_settings(Settings(_env_file=None), http) is None
+        assert TwilioRest.from_settings(
+            Settings(_env_file=None, twilio_sid="AC1", twilio_auth_token="secret"), http
+        )

@@ -9,6 +9,8 @@ from ivr.voice.call import Call, Event
 from ivr.voice.commands import (
     ClearTwilio,
     Command,
+    ConnectModel,
+    DropModel,
     Ended,
     HangUp,
     ModelConnected,
@@ -42,6 +44,7 @@ class Line:
         self.turns: list[RecordTurn] = []
         self.ended: Ended | None = None
         self._responses = 0
+        self._note(self.call.start(self.now))
 
     def happens(self, *events: Event) -> list[Command]:
         return [c for event in events for c in self._note(self.call.receive(event, self.now))]
@@ -56,7 +59,7 @@ class Line:
         return commands
 
     def is_ready(self) -> list[Command]:
-        return self.happens(ModelConnected(), realtime.SessionReady())
+        return self.happens(ModelConnected(1), realtime.SessionReady())
 
     def answers(self, item_id: str, text: str, *, audio: str = HALF_SECOND) -> list[Command]:
         """A whole response, faster than it is spoken: nothing of it has been heard yet."""
@@ -129,6 +132,10 @@ def _word(command: Command) -> str:
             return str(json.loads(text)["type"])
         case RunTool(name=name):
             return f"run {name}"
+        case ConnectModel(session=session):
+            return f"connect {session}"
+        case DropModel(session=session):
+            return f"drop {session}"
         case HangUp():
             return "hang up"
         case Ended(reason=reason):

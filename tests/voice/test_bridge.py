@@ -12,8 +12,9 @@ from websockets.exceptions import ConnectionClosedError
 
 from ivr.agent.toolbox import ToolOutput
 from ivr.voice import bridge as bridge_module
-from ivr.voice.bridge import Bridge, connect_model
+from ivr.voice.bridge import Bridge
 from ivr.voice.call import Call
+from ivr.voice.model_socket import connect_model
 from ivr.voice.script import Limits
 from tests.nobody import nobody
 from tests.voice.line import HALF_SECOND, script
@@ -29,32 +30,27 @@ class Socket:
         self.sent = asyncio.Queue()
         self.is_closed = asyncio.Event()
         self.blocks = False
+        self.refused = []
 
-    async def receive(self):
-        text = await self.incoming.get()
-        return None if text is CLOSED else text
+    @property
+    def unsent(self):
+        return len(self.refused)
 
-    async def send(self, text):
+    async def listen(self, deliver):
+        while (text := await self.incoming.get()) is not CLOSED:
+            if isinstance(text, Exception):
+                raise text
+            deliver(text)
+
+    def write(self, text):
         if self.blocks:
-            await asyncio.Event().wait()
-        if self.is_closed.is_set():
-            raise ConnectionError("closed")
-        self.sent.put_nowait(json.loads(text))
+            self.refused.append(text)
+        elif not self.is_closed.is_set():
+            self.sent.put_nowait(json.loads(text))
 
     async def close(self):
         self.is_closed.set()
         self.incoming.put_nowait(CLOSED)
-
-    def __aiter__(self):
-        return self
-
-    async def __anext__(self):
-        text = await self.incoming.get()
-        if text is CLOSED:
-            raise StopAsyncIteration
-        if isinstance(text, Exception):
-            raise text
-        return text
 
     def says(self, **message):
         self.incoming.put_nowait(json.dumps(message))
@@ -90,12 +86,19 @@ class Effects:
 
 
 @asynccontextmanager
-async def carried(*, limits=None, connect=None):
+async def carried(*, limits=None, connect=None, models=1):
     """A call on a running bridge; it is over, with its outcome, when the block ends."""
-    phone, model, effects = Socket(), Socket(), Effects()
+    phone, effects = Socket(), Effects()
+    sockets = [Socket() for _ in range(models)]
+    waiting = iter(sockets)
+    may_connect, is_connecting = asyncio.Event(), asyncio.Event()
+    may_connect.set()
 
     @asynccontextmanager
     async def opened():
+        model = next(waiting)
+        is_connecting.set()
+        await may_connect.wait()
         yield model
 
     call = Call("MZ1", script(), limits or Limits(), asyncio.get_running_loop().time())
@@ -108,7 +111,15 @@ async def carried(*, limits=None, connect=None):
     )
     running = asyncio.create_task(bridge.run())
     line = SimpleNamespace(
-        phone=phone, model=model, effects=effects, bridge=bridge, running=running, outcome=None
+        phone=phone,
+        model=sockets[0],
+        models=sockets,
+        may_connect=may_connect,
+        is_connecting=is_connecting,
+        effects=effects,
+        bridge=bridge,
+        running=running,
+        outcome=None,
     )
     try:
         yield line
@@ -118,9 +129,13 @@ async def carried(*, limits=None, connect=None):
         running.cancel()
 
 
+async def configure(line, model):
+    await model.gets("session.update")
+    model.says(type="session.updated", session={})
+
+
 async def greet(line):
-    await line.model.gets("session.update")
-    line.model.says(type="session.updated", session={})
+    await configure(line, line.model)
     await line.model.gets("response.create")
     speak(line, "i1", "r1", "Hello, your name?")
     await line.phone.gets("mark")
@@ -184,7 +199,7 @@ async def test_a_goodbye_that_was_heard_closes_the_stream():
         line.phone.says(event="mark", mark={"name": "0:bye"})
         await asyncio.wait_for(line.phone.is_closed.wait(), 5)
 
-    assert (line.outcome.reason, line.outcome.fallback) == ("goodbye", False)
+    assert line.outcome.reason == "goodbye"
     assert [turn.text for turn in line.effects.turns] == [
         "Hello, your name?",
         "Thank you, goodbye.",
@@ -245,13 +260,75 @@ async def test_a_cancelled_bridge_still_has_its_turns_and_outcome():
         line.running = asyncio.create_task(asyncio.sleep(0))
 
 
-async def test_a_model_that_dies_leaves_the_caller_to_the_fallback():
-    async with carried() as line:
+async def test_a_model_that_dies_is_connected_anew():
+    async with carried(models=2) as line:
         await greet(line)
         line.model.incoming.put_nowait(ConnectionClosedError(None, None))
+        await configure(line, line.models[1])
+        line.phone.says(event="media", media={"payload": "f39/"})
+        assert (await line.models[1].gets("input_audio_buffer.append"))["audio"] == "f39/"
+        await line.phone.close()
 
-    assert (line.outcome.reason, line.outcome.fallback) == ("model_lost", True)
+    assert line.outcome.reason == "caller_hung_up"
+
+
+async def test_a_model_that_dies_twice_leaves_the_caller_to_the_fallback():
+    async with carried(models=2) as line:
+        await greet(line)
+        line.model.incoming.put_nowait(ConnectionClosedError(None, None))
+        await configure(line, line.models[1])
+        line.models[1].incoming.put_nowait(CLOSED)
+
+    assert line.outcome.reason == "model_lost"
     assert line.phone.is_closed.is_set()
+
+
+async def test_an_expired_session_is_closed_and_not_listened_to_any_more():
+    async with carried(models=2) as line:
+        await greet(line)
+        line.model.says(type="error", error={"type": "e", "code": "session_expired"})
+        speak(line, "i9", "r9", "Too late.")
+        await line.model.is_closed.wait()
+        await configure(line, line.models[1])
+        await line.phone.close()
+
+    assert "Too late." not in [turn.text for turn in line.effects.turns]
+
+
+async def test_a_session_serves_on_until_its_successor_is_connected():
+    async with carried(models=2, limits=Limits(session_s=0.01)) as line:
+        await greet(line)
+        line.may_connect.clear()
+        line.is_connecting.clear()
+        line.phone.says(event="mark", mark={"name": "0:i1:500"})
+        await line.is_connecting.wait()
+        line.phone.says(event="media", media={"payload": "f39/"})
+        assert (await line.model.gets("input_audio_buffer.append"))["audio"] == "f39/"
+        line.may_connect.set()
+        await line.model.is_closed.wait()
+        await configure(line, line.models[1])
+        await line.phone.close()
+
+    assert line.outcome.reason == "caller_hung_up"
+
+
+async def test_a_session_that_comes_in_a_goodbye_leaves_the_caller_to_the_one_that_serves():
+    async with carried(models=2, limits=Limits(session_s=0.01)) as line:
+        await greet(line)
+        line.may_connect.clear()
+        line.is_connecting.clear()
+        line.phone.says(event="mark", mark={"name": "0:i1:500"})
+        await line.is_connecting.wait()
+        speak(line, "i2", "r2", "Thank you, goodbye.")
+        await line.phone.gets("mark")
+        line.may_connect.set()
+        await line.models[1].is_closed.wait()
+        line.phone.says(event="media", media={"payload": "f39/"})
+        assert (await line.model.gets("input_audio_buffer.append"))["audio"] == "f39/"
+        await line.phone.close()
+
+    assert line.models[1].sent.empty()
+    assert line.outcome.reason == "caller_hung_up"
 
 
 async def test_garbage_from_both_sides_is_counted_and_survived():
@@ -271,22 +348,27 @@ async def test_garbage_from_both_sides_is_counted_and_survived():
 
 async def test_a_phone_that_takes_nothing_any_more_ends_the_call(monkeypatch):
     monkeypatch.setattr(bridge_module, "STUCK_S", 0.05)
+    monkeypatch.setattr(bridge_module, "HEARTBEAT_S", 0.02)
     async with carried() as line:
         await greet(line)
         line.phone.blocks = True
         speak(line, "i2", "r2", "Anybody there?")
 
-    assert (line.outcome.reason, line.outcome.fallback) == ("phone_stuck", False)
+    assert line.outcome.reason == "phone_stuck"
 
 
-async def test_a_model_that_takes_nothing_any_more_is_given_up(monkeypatch):
+async def test_a_model_that_takes_nothing_any_more_is_replaced(monkeypatch):
     monkeypatch.setattr(bridge_module, "STUCK_S", 0.05)
-    async with carried() as line:
+    monkeypatch.setattr(bridge_module, "HEARTBEAT_S", 0.02)
+    async with carried(models=2) as line:
         await greet(line)
         line.model.blocks = True
         line.phone.says(event="media", media={"payload": "f39/"})
+        await configure(line, line.models[1])
+        assert line.model.is_closed.is_set()
+        await line.phone.close()
 
-    assert (line.outcome.reason, line.outcome.fallback) == ("model_stuck", True)
+    assert line.outcome.reason == "caller_hung_up"
 
 
 async def test_an_error_of_our_own_keeps_the_caller():
@@ -295,7 +377,24 @@ async def test_an_error_of_our_own_keeps_the_caller():
         line.effects.record = None  # a bug: calling it raises
         line.phone.says(event="mark", mark={"name": "0:i1:500"})
 
-    assert (line.outcome.reason, line.outcome.fallback) == ("internal_error", True)
+    assert line.outcome.reason == "internal_error"
+
+
+@pytest.mark.parametrize(("door", "broken"), [("stop", "stop"), ("line_closed", "receive")])
+async def test_an_error_of_one_call_does_not_reach_who_ends_it_from_outside(
+    monkeypatch, door, broken
+):
+    def fail(*_, **__):
+        monkeypatch.undo()
+        raise AssertionError("a bug")
+
+    async with carried() as line:
+        await greet(line)
+        monkeypatch.setattr(Call, broken, fail)
+        getattr(line.bridge, door)()
+
+    assert line.outcome.reason == "internal_error"
+    assert line.phone.is_closed.is_set()
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500])
@@ -309,7 +408,7 @@ async def test_a_model_that_refuses_the_connection(status):
         async with carried(connect=lambda: connect_model(base_url, "m", "key")) as line:
             pass
 
-    assert (line.outcome.reason, line.outcome.fallback) == ("model_refused", True)
+    assert line.outcome.reason == "model_refused"
 
 
 async def test_a_model_that_is_not_there():
@@ -317,7 +416,7 @@ async def test_a_model_that_is_not_there():
         async with carried(connect=lambda: connect_model(f"{nowhere}/v1", "m", "key")) as line:
             pass
 
-    assert (line.outcome.reason, line.outcome.fallback) == ("model_unreachable", True)
+    assert line.outcome.reason == "model_unreachable"
 
 
 async def test_a_model_that_never_answers_the_handshake():
@@ -330,7 +429,7 @@ async def test_a_model_that_never_answers_the_handshake():
         async with carried(connect=connect) as line:
             pass
 
-    assert (line.outcome.reason, line.outcome.fallback) == ("model_unreachable", True)
+    assert line.outcome.reason == "model_unreachable"
 
 
 async def test_the_model_is_asked_for_by_name_with_the_key():

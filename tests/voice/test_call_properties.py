@@ -10,6 +10,8 @@ from ivr.voice.call import Call
 from ivr.voice.commands import (
     CallerGone,
     ClearTwilio,
+    ConnectModel,
+    DropModel,
     Ended,
     ModelConnected,
     ModelGone,
@@ -71,17 +73,23 @@ common = st.one_of(
 )
 rare = st.sampled_from(
     [
-        ModelConnected(),
+        ModelConnected(1),
         realtime.SessionReady(),
         media_stream.StreamStopped(),
         media_stream.StreamStarted("MZ2", "CA2", "AC2", {}),
         CallerGone(),
-        ModelGone("model_lost"),
     ]
+)
+sessions = st.integers(1, 5)
+successions = st.one_of(
+    st.builds(ModelConnected, session=sessions),
+    st.builds(ModelGone, reason=st.sampled_from(["model_lost", "model_stuck"]), session=sessions),
+    st.just(realtime.ErrorReported(realtime.Complaint(code="session_expired"))),
+    st.just(realtime.SessionReady()),
 )
 ECHO, WAIT = "echo the oldest mark", "wait"
 steps = st.tuples(
-    st.one_of(common, common, common, st.just(ECHO), st.just(WAIT), rare),
+    st.one_of(common, common, common, st.just(ECHO), st.just(WAIT), rare, successions),
     st.sampled_from([0.0, 0.02, 0.3, 3.0, 12.0]),
 )
 
@@ -91,12 +99,15 @@ class Watch:
 
     def __init__(self, *, starts_ready: bool) -> None:
         self.now = 0.0
-        self.call = Call("MZ1", script(), Limits(call_s=120.0), 0.0)
+        self.call = Call("MZ1", script(), Limits(call_s=120.0, session_s=20.0), 0.0)
         self.marks: list[str] = []
         self.active: set[str] = set()  # responses that the model has begun and not ended
         self.ended = 0
+        self.opening: set[int] = set()
+        self.used: set[int] = set()
+        self.check(lambda: self.call.start(0.0))
         if starts_ready:
-            self.do(ModelConnected())
+            self.do(ModelConnected(1))
             self.do(realtime.SessionReady())
 
     def step(self, event, seconds):
@@ -110,6 +121,20 @@ class Watch:
             self.do(event)
 
     def do(self, event):
+        match event:
+            case ModelConnected(session=session):
+                if session not in self.opening:
+                    return  # the bridge connects what it was told to, and once
+                self.opening.discard(session)
+                self.used.add(session)
+                self.active = set()  # its responses are its own
+            case ModelGone(session=session):
+                if session not in self.opening | self.used:
+                    return
+                self.opening.discard(session)
+                self.used.discard(session)
+            case _ if isinstance(event, realtime.Event) and not self.used:
+                return
         match event:  # a model ends what it began, and one at a time
             case realtime.ResponseStarted(response=begun) if self.call.phase is not Phase.RINGING:
                 self.active = {begun.id}
@@ -127,6 +152,16 @@ class Watch:
         creates = [c for c in sent if isinstance(c, ToModel) and '"response.create"' in c.message]
         assert len(creates) <= 1, "asked twice at once"
         assert not (knows_of_one and creates), "asked while a response runs"
+        for command in commands:
+            match command:
+                case ConnectModel(session=session):
+                    self.opening.add(session)
+                case DropModel(session=session):
+                    self.opening.discard(session)
+                    self.used.discard(session)
+                case ToModel():
+                    assert self.used, "spoke to a model that is gone"
+        assert len(self.used) <= 1, "two sessions in use"
         self.ended += sum(isinstance(c, Ended) for c in commands)
         assert self.ended <= 1
         self.marks += [

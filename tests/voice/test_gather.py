@@ -7,12 +7,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ivr import conversations
+from ivr.agent.cut_off import SORRY
 from ivr.conversations import Said, write_turn
 from ivr.db import Database
 from ivr.db.tables import Conversation, Role, Source
 from ivr.leads import values
 from ivr.leads.profile import load_profile
-from ivr.voice.gather import CUT_OFF, PATIENCE, GatherDialogue, Reply
+from ivr.voice.gather import PATIENCE, GatherDialogue, Reply
 from tests.leads.cast import NOW, TALK, call, save
 
 PROFILE = load_profile("powersports")
@@ -70,7 +71,7 @@ async def test_after_a_broken_call_it_apologises_and_asks_only_what_is_missing(
             await write_turn(session, conversation, Said(f"i{position}", position, role, text, NOW))
     await save(sqlite_db, conversation, {"full_name": "John Doe", "zip_code": "30093"})
     reply = await open_(sqlite_db, conversation)
-    assert reply.say.startswith(CUT_OFF) and PROFILE.greeting not in reply.say
+    assert reply.say.startswith(SORRY) and PROFILE.greeting not in reply.say
     assert "the number you are calling from" in reply.say
     assert reply.ends is None
 

@@ -1,73 +1,67 @@
-"""A lane sends in order to one peer, however many put messages in, and knows when it is stuck."""
+"""A lane sends to one peer, if there is one, and knows when that one takes nothing any more."""
 
-import asyncio
+import pytest
 
-from ivr.voice.lane import Lane
+from ivr.voice.lane import MAX_UNSENT, Lane
 
 
-class Gate:
-    """A peer that takes one message each time it is let."""
-
+class Outlet:
     def __init__(self):
-        self.taken = []
-        self.open = asyncio.Event()
+        self.sent = []
+        self.unsent = 0
 
-    async def send(self, text):
-        await self.open.wait()
-        self.taken.append(text)
+    def write(self, text):
+        self.sent.append(text)
 
 
-async def test_whoever_finds_the_lane_busy_leaves_the_message_in_its_place():
-    gate, lane = Gate(), Lane("phone", lambda: 0.0)
-    lane.open(gate.send)
+def test_what_is_put_in_leaves_at_once_and_in_order():
+    outlet, lane = Outlet(), Lane()
+    lane.open(outlet)
     lane.put("one")
-    sending = asyncio.create_task(lane.flush())
-    await asyncio.sleep(0)
-
     lane.put("two")
-    await lane.flush()  # returns at once
-    assert gate.taken == []
 
-    gate.open.set()
-    await sending
-    assert gate.taken == ["one", "two"]
+    assert outlet.sent == ["one", "two"]
 
 
-async def test_what_is_dropped_is_not_sent():
-    gate, lane = Gate(), Lane("phone", lambda: 0.0)
-    gate.open.set()
-    lane.open(gate.send)
-    lane.put("stale")
-    lane.drop()
-    lane.put("clear")
-    await lane.flush()
-
-    assert gate.taken == ["clear"]
-
-
-async def test_a_dead_peer_is_no_error_and_gets_nothing_more():
-    async def fail(text):
-        raise ConnectionError("gone")
-
-    lane = Lane("phone", lambda: 0.0)
-    lane.open(fail)
+def test_what_is_put_in_before_anybody_is_there_is_lost():
+    outlet, lane = Outlet(), Lane()
     lane.put("one")
-    await lane.flush()
-    lane.put("two")
-    await lane.flush()
+    lane.open(outlet)
 
-    assert not lane.is_stuck(1000.0, 5.0)
+    assert outlet.sent == []
+    assert not lane.is_stuck(100.0, 5.0)
 
 
-async def test_a_lane_is_stuck_when_one_message_takes_too_long():
-    gate, lane = Gate(), Lane("phone", lambda: 10.0)
-    lane.open(gate.send)
-    lane.put("one")
-    sending = asyncio.create_task(lane.flush())
-    await asyncio.sleep(0)
+def test_a_lane_is_stuck_when_its_peer_takes_nothing_for_too_long():
+    outlet, lane = Outlet(), Lane()
+    lane.open(outlet)
+    outlet.unsent = 1
 
-    assert not lane.is_stuck(14.0, 5.0)
-    assert lane.is_stuck(16.0, 5.0)
-    gate.open.set()
-    await sending
+    assert not lane.is_stuck(10.0, 5.0)
+    assert not lane.is_stuck(15.0, 5.0)
+    assert lane.is_stuck(15.1, 5.0)
+
+
+@pytest.mark.parametrize("relief", ["taken", "replaced"])
+def test_the_wait_begins_anew_when_all_was_taken_or_another_peer_is_there(relief):
+    outlet, lane = Outlet(), Lane()
+    lane.open(outlet)
+    outlet.unsent = 1
+    lane.is_stuck(10.0, 5.0)
+
+    if relief == "taken":
+        outlet.unsent = 0
+        lane.is_stuck(14.0, 5.0)
+        outlet.unsent = 1
+    else:
+        lane.open(outlet)
+
     assert not lane.is_stuck(16.0, 5.0)
+
+
+def test_a_lane_is_stuck_at_once_when_more_waits_than_a_call_can_mean():
+    outlet, lane = Outlet(), Lane()
+    lane.open(outlet)
+    outlet.unsent = MAX_UNSENT + 1
+
+    assert lane.is_stuck(10.0, 5.0)

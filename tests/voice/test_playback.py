@@ -1,6 +1,7 @@
 """What the caller has heard, by the marks that came back and the time that went by."""
 
-from ivr.voice.playback import Cut, Playback
+from ivr.voice.media_stream import BYTES_PER_MS
+from ivr.voice.playback import MAX_QUEUED_MS, Cut, Playback
 
 HALF_SECOND = 4000  # bytes
 
@@ -123,3 +124,17 @@ def test_a_bookmark_of_before_a_cut_is_another_one():
     assert before != after
     assert not playback.echo(before, now=0.1)
     assert playback.echo(after, now=0.1)
+
+
+def test_it_is_full_by_what_is_still_to_be_heard_however_it_was_cut_up():
+    playback = Playback()
+    marks = [playback.send("item1", 37, 0.0) for _ in range(5_000)]
+    assert not playback.is_full
+
+    playback.send("item1", MAX_QUEUED_MS * BYTES_PER_MS, 0.0)
+    assert playback.is_full
+
+    playback.echo(marks[-1], 1.0)
+    assert playback.is_full
+    playback.cut(2.0)
+    assert not playback.is_full

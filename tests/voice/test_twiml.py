@@ -12,14 +12,15 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
     [
         (
             twiml.connect_stream("wss://h/twilio/voice/stream", "t1", "https://h/after"),
-            '<Response><Connect action="https://h/after" method="POST">'
+            '<Response><Connect action="https://h/after#rc=3&amp;rp=all" method="POST">'
             '<Stream url="wss://h/twilio/voice/stream"><Parameter name="token" value="t1" />'
             "</Stream></Connect></Response>",
         ),
         (
-            twiml.gather("Your make?", "https://h/collect", hints=["Yamaha", "Honda"]),
-            '<Response><Gather action="https://h/collect" actionOnEmptyResult="true" '
-            'finishOnKey="#" hints="Yamaha, Honda" input="speech dtmf" language="en-US" '
+            twiml.gather("Your make?", "https://h/collect"),
+            '<Response><Gather action="https://h/collect#rc=3&amp;rp=all" '
+            'actionOnEmptyResult="true" '
+            'finishOnKey="#" input="speech dtmf" language="en-US" '
             'method="POST" speechTimeout="auto" timeout="5">'
             '<Say language="en-US">Your make?</Say></Gather></Response>',
         ),
@@ -30,7 +31,8 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
         (twiml.hangup(), "<Response><Hangup /></Response>"),
         (
             twiml.dial("+18005551212", action_url="https://h/after"),
-            '<Response><Dial action="https://h/after" answerOnBridge="true" method="POST" '
+            '<Response><Dial action="https://h/after#rc=3&amp;rp=all" '
+            'answerOnBridge="true" method="POST" '
             'timeout="20"><Number>+18005551212</Number></Dial></Response>',
         ),
         (
@@ -41,7 +43,7 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
         (
             twiml.hold("https://h/voice?try=2"),
             '<Response><Say>One moment, please.</Say><Pause length="2" />'
-            '<Redirect method="POST">https://h/voice?try=2</Redirect></Response>',
+            '<Redirect method="POST">https://h/voice?try=2#rc=3&amp;rp=all</Redirect></Response>',
         ),
     ],
 )
