@@ -13,9 +13,12 @@ from starlette.routing import Route, WebSocketRoute
 
 from ivr.errors import IvrError, Unavailable
 from ivr.leads.profile import Profile, load_profile
+from ivr.live_calls import LiveCalls
 from ivr.runtime import OFFLINE, State, VoiceModel, open_state
 from ivr.settings import Settings
+from ivr.vital_signs import Pulse
 from ivr.voice import endpoints
+from ivr.voice.sweeper import sweeping
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +29,14 @@ async def live(_: Request[State]) -> Response:
 
 
 async def ready(request: Request[State]) -> Response:
-    """The process can take calls: its database answers."""
+    """The process can take calls: it is not leaving, and its database answers.
+
+    A process that turns callers away is ready all the same: it makes leads of them.
+    """
+    calls = request.state["live"]
+    if calls.is_draining:
+        leaving = {"status": "draining", "live_calls": len(calls)}
+        return JSONResponse(leaving, status_code=503)
     try:
         async with asyncio.timeout(2):
             await request.state["db"].ping()
@@ -38,7 +48,12 @@ async def ready(request: Request[State]) -> Response:
         {
             "status": "ok",
             "voice": "none" if voice is None else voice.model,
-            "live_calls": len(request.state["live"]),
+            "live_calls": len(calls),
+            "admission": {
+                "refuses": calls.refusal,
+                "admitted": calls.admission.admitted,
+                "refused": calls.admission.refused,
+            },
         }
     )
 
@@ -57,13 +72,22 @@ ROUTES = [
 ]
 
 
-def create_app(settings: Settings) -> Starlette:
-    """Return the application; while it runs, so does the offline voice if there is no key."""
+def create_app(
+    settings: Settings, *, live: LiveCalls | None = None, pulse: Pulse | None = None
+) -> Starlette:
+    """Return the application; while it runs, so does the offline voice if there is no key.
+
+    `live` and `pulse` are for a server that drains the calls and feeds a watchdog.
+    """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[Mapping[str, Any]]:
-        async with _voice(settings) as voice, open_state(settings, voice=voice) as state:
-            yield state
+        async with (
+            _voice(settings) as voice,
+            open_state(settings, voice=voice, live=live, pulse=pulse) as state,
+        ):
+            async with sweeping(state):
+                yield state
 
     return Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers={IvrError: explain})
 

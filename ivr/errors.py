@@ -55,9 +55,13 @@ class Conflict(IvrError):
 
 
 class Unavailable(IvrError):
-    """A part that is needed for this is missing or busy."""
+    """A part that is needed for this is missing or busy; `retry_after`: seconds, if it said so."""
 
     status = 503
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class DatabaseDown(Unavailable):

@@ -12,6 +12,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +30,8 @@ VERSION = "1"
 STEP_TRIES = 6
 STEP_WAIT_SECONDS = 0.2
 SHUTDOWN_SECONDS = 10
+PRUNED_AT_ONCE = 100
+ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 log = structlog.get_logger(__name__)
 
@@ -64,12 +67,16 @@ class Jobs:
         DBOS.launch()
         # The first workflow of a process holds up the event loop for about 50 ms: now, not in a
         # call.
-        await self.start("warm-up", f"warm-up:{uuid.uuid4()}")
+        with SetWorkflowID(f"warm-up:{uuid.uuid4()}"):
+            warming_up = await DBOS.start_workflow_async(self._workflows["warm-up"])
+        await warming_up.get_result()  # else a stop right after the start would cut it off
 
     async def start(self, name: str, job_id: str, *args: str | int) -> None:
         """Start a job and return once it is written down; a `job_id` that was ever started does
         nothing.
         """
+        if job_id in self._running:
+            return
         try:
             with SetWorkflowID(job_id):
                 await DBOS.start_workflow_async(self._workflows[name], *args)
@@ -77,11 +84,19 @@ class Jobs:
             raise Unavailable("the job could not be written down") from exc
 
     async def step(
-        self, name: str, function: Callable[..., Coroutine[Any, Any, Result]], *args: object
+        self,
+        name: str,
+        function: Callable[..., Coroutine[Any, Any, Result]],
+        *args: object,
+        kept: bool = True,
     ) -> Result:
-        """Run one step of the job we are in, again when it raises; what it returned is kept and not
-        redone.
+        """Run one step of the job we are in, again when it raises.
+
+        What it returned is `kept` and not redone when the job is continued. A step that sees from
+        the rows what is done already needs no such note, which costs two transactions.
         """
+        if not kept:
+            return await _again_and_again(function, *args)
         options: StepOptions = {
             "name": name,
             "retries_allowed": True,
@@ -89,6 +104,19 @@ class Jobs:
             "max_attempts": STEP_TRIES,
         }
         return await DBOS.run_step_async(options, function, *args)
+
+    async def prune(self, *, older_than: timedelta) -> int:
+        """Forget some jobs that have ended and were started so long ago; return how many."""
+        ended = await DBOS.list_workflows_async(
+            status=ENDED,
+            end_time=(datetime.now(UTC) - older_than).isoformat(),
+            limit=PRUNED_AT_ONCE,
+            load_input=False,
+            load_output=False,
+        )
+        if ended:
+            await DBOS.delete_workflows_async([job.workflow_id for job in ended])
+        return len(ended)
 
     async def close(self) -> None:
         """Let running jobs end for up to 10 s; the rest is continued at the next start."""
@@ -144,6 +172,18 @@ def system_url(database_url: str) -> str:
 def jobs_path(path: Path) -> Path:
     """Return the file beside the SQLite database at `path`."""
     return path.with_name(f"{path.stem}.jobs{path.suffix}")
+
+
+async def _again_and_again(
+    function: Callable[..., Coroutine[Any, Any, Result]], *args: object
+) -> Result:
+    for tried in range(1, STEP_TRIES):
+        try:
+            return await function(*args)
+        except Exception as exc:
+            log.warning("step tried again", step=function.__name__, problem=type(exc).__name__)
+        await asyncio.sleep(STEP_WAIT_SECONDS * 2 ** (tried - 1))
+    return await function(*args)
 
 
 async def _nothing() -> None:

@@ -8,7 +8,7 @@ is ready or leaving.
 import asyncio
 import os
 import socket
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 
 _FIRST_FD = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
 
@@ -21,11 +21,6 @@ def ready(*, environ: Mapping[str, str] = os.environ) -> bool:
 def stopping(*, environ: Mapping[str, str] = os.environ) -> bool:
     """Say that the shutdown has begun; return whether anybody was told."""
     return notify("STOPPING=1", environ=environ)
-
-
-def status(text: str, *, environ: Mapping[str, str] = os.environ) -> bool:
-    """Set the line that `systemctl status` shows; return whether anybody was told."""
-    return notify(f"STATUS={' '.join(text.splitlines())}", environ=environ)
 
 
 def notify(state: str, *, environ: Mapping[str, str] = os.environ) -> bool:
@@ -54,12 +49,21 @@ def watchdog_seconds(*, environ: Mapping[str, str] = os.environ) -> float | None
     return int(allowed) / 2_000_000
 
 
-async def beat(*, environ: Mapping[str, str] = os.environ) -> None:
-    """Feed the watchdog from the event loop until cancelled; systemd restarts a loop that hangs."""
+async def beat(is_alive: Callable[[], bool], *, environ: Mapping[str, str] = os.environ) -> None:
+    """Feed the watchdog from the event loop until cancelled; systemd restarts what hangs.
+
+    `is_alive` says whether all that does not show in the loop goes on as well.
+    """
     seconds = watchdog_seconds(environ=environ)
     while seconds is not None:
-        notify("WATCHDOG=1", environ=environ)
+        if is_alive():
+            notify("WATCHDOG=1", environ=environ)
         await asyncio.sleep(seconds)
+
+
+def extend_timeout(seconds: float, *, environ: Mapping[str, str] = os.environ) -> bool:
+    """Ask for so long from now on, whatever the unit allows; return whether anybody was told."""
+    return notify(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}", environ=environ)
 
 
 def listening_sockets(*, environ: MutableMapping[str, str] = os.environ) -> list[socket.socket]:

@@ -7,10 +7,12 @@ import asyncio
 import gc
 import os
 import secrets
+import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
@@ -18,7 +20,8 @@ from typing import Any, TypedDict, TypeVar
 import httpx
 import structlog
 
-from ivr import tenants
+from ivr import tenants, vital_signs
+from ivr.admission import Admission, Limits
 from ivr.db import Database
 from ivr.db.engine import database_path
 from ivr.db.tables import utc_now
@@ -26,12 +29,23 @@ from ivr.errors import SettingsError
 from ivr.leads import fields
 from ivr.leads.profile import Profile, load_profile
 from ivr.leads.road import Road
+from ivr.leases import Leases
+from ivr.live_calls import LiveCalls
 from ivr.settings import Environment, Settings
+from ivr.turns import TurnLog
 from ivr.vendors.twilio import TwilioRest
+from ivr.vital_signs import Pulse
 
 SECRET_FILE = "nps_ivr.secret"
+# The jobs compute in threads. With Python's own 5 ms all calls would wait for that long, whenever
+# the loop has let go of the interpreter for a moment and one of them has taken it.
+THREAD_TURN_SECONDS = 0.0005
 OFFLINE = "offline"
-OFFER_SECONDS = 20.0
+# Looking through everything for garbage silences every call, at 150 calls for 60 to 90 ms: not when
+# Python thinks of it, which is every few seconds, but every other minute. A call leaves about
+# 100 KiB behind that only this finds.
+COLLECT_YOUNG_ONLY = (700, 10, 100_000)
+COLLECT_ALL_SECONDS = 120.0
 
 Result = TypeVar("Result")
 
@@ -77,50 +91,13 @@ class Background:
             log.error("background work failed", exc_info=error)
 
 
-class LiveCalls:
-    """The calls that this process carries, and those that it has just offered a stream to."""
-
-    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = limit
-        self._clock = clock
-        self._carried: set[str] = set()
-        self._offered: dict[str, float] = {}  # call SID -> until when its place is kept
-
-    def __len__(self) -> int:
-        return len(self._carried)
-
-    def __contains__(self, call_sid: str) -> bool:
-        return call_sid in self._carried
-
-    def offer(self, call_sid: str) -> bool:
-        """Keep a place for a call until its stream opens; False when all places are taken."""
-        now = self._clock()
-        self._offered = {sid: until for sid, until in self._offered.items() if until > now}
-        if call_sid not in self._offered and self._taken >= self._limit:
-            return False
-        self._offered[call_sid] = now + OFFER_SECONDS
-        return True
-
-    @contextmanager
-    def carry(self, call_sid: str) -> Iterator[None]:
-        """Count the call while its stream is open."""
-        self._offered.pop(call_sid, None)
-        self._carried.add(call_sid)
-        try:
-            yield
-        finally:
-            self._carried.discard(call_sid)
-
-    @property
-    def _taken(self) -> int:
-        return len(self._carried) + len(self._offered)
-
-
 class State(TypedDict):
     """What the endpoints are given."""
 
     settings: Settings
     db: Database
+    turns: TurnLog
+    leases: Leases
     road: Road
     profiles: Callable[[str], Profile]
     voice: VoiceModel | None
@@ -130,41 +107,81 @@ class State(TypedDict):
     background: Background
 
 
+def live_calls(settings: Settings) -> LiveCalls:
+    """Return the empty book of calls of a process with these settings."""
+    if settings.max_memory_mb is None:
+        memory = vital_signs.own_memory()
+    else:
+        memory = settings.max_memory_mb * 1024 * 1024
+    limits = Limits(
+        calls=settings.max_concurrent_calls,
+        new_calls_per_second=settings.max_new_calls_per_second,
+        loop_lag_seconds=settings.max_loop_lag_ms / 1000,
+        memory_bytes=memory or None,
+    )
+    return LiveCalls(Admission(limits, time.monotonic()))
+
+
 @asynccontextmanager
-async def open_state(settings: Settings, *, voice: VoiceModel | None) -> AsyncIterator[State]:
-    """Open everything, hand it out, and close it in reverse order."""
+async def open_state(
+    settings: Settings,
+    *,
+    voice: VoiceModel | None,
+    live: LiveCalls | None = None,
+    pulse: Pulse | None = None,
+) -> AsyncIterator[State]:
+    """Open everything, hand it out, and close it in reverse order.
+
+    `live` and `pulse` are given by a server that looks at them itself.
+    """
+    sys.setswitchinterval(THREAD_TURN_SECONDS)
     report_problems(settings)
     profiles = cache(load_profile)
     profiles(settings.profile)
     db = Database(settings.database_url)
     background = Background()
-    live = LiveCalls(settings.max_concurrent_calls)
+    turns = TurnLog(db)
+    leases = Leases(db, grace=timedelta(seconds=settings.episode_grace_seconds))
+    live = live_calls(settings) if live is None else live  # an empty one counts as false
+    pulse = Pulse(time.monotonic()) if pulse is None else pulse
     try:
         if db.is_sqlite:
             await db.upgrade()
         await tenants.ensure_default(db, settings, now=utc_now())
-        await asyncio.to_thread(fields.warm)
+        background.start(asyncio.to_thread(fields.warm))  # a call hears its first ZIP later
         async with (
             httpx.AsyncClient() as http,
             Road.open(settings, db, http, profiles, is_live=live.__contains__) as road,
         ):
-            # All that was imported and warmed stays: looking through it for garbage would silence
-            # every call for half a second, every few minutes.
-            gc.freeze()
+            gc.freeze()  # all that was imported and warmed stays
+            gc.set_threshold(*COLLECT_YOUNG_ONLY)
+            background.start(_collect_garbage())
+            background.start(vital_signs.sample(live.admission))
+            background.start(vital_signs.watch(pulse, db, lambda: road.last_tick))
             yield State(
                 settings=settings,
                 db=db,
+                turns=turns,
+                leases=leases,
                 road=road,
                 profiles=profiles,
                 voice=voice,
-                twilio=TwilioRest.from_settings(settings),
+                twilio=TwilioRest.from_settings(settings, http),
                 secret_key=secret_key(settings),
                 live=live,
                 background=background,
             )
     finally:
         await background.close()
+        await leases.close()
+        await turns.close()
         await db.close()
+
+
+async def _collect_garbage() -> None:
+    while True:
+        await asyncio.sleep(COLLECT_ALL_SECONDS)
+        gc.collect()
 
 
 def report_problems(settings: Settings) -> None:

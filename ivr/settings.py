@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     log_pii: bool = False
     secret_key: SecretStr | None = None
     executor_id: str = "web"
+    drain_seconds: float = Field(default=20.0, ge=0)
 
     # The data
     database_url: str = "sqlite+aiosqlite:///./nps_ivr.db"
@@ -91,10 +92,14 @@ class Settings(BaseSettings):
 
     # Limits of a call
     max_concurrent_calls: int = Field(default=200, ge=1)
+    max_new_calls_per_second: float = Field(default=20.0, gt=0)
+    max_loop_lag_ms: float = Field(default=250.0, gt=0)
+    max_memory_mb: int | None = Field(default=None, ge=0)
     max_call_seconds: float = Field(default=900.0, gt=0)
     silence_nudge_seconds: float = Field(default=8.0, gt=0)
     model_connect_seconds: float = Field(default=5.0, gt=0)
     model_answer_seconds: float = Field(default=10.0, gt=0)
+    model_session_seconds: float = Field(default=3300.0, gt=0)
     episode_grace_seconds: float = Field(default=20.0, gt=0)
 
     def __init__(self, **values: Any) -> None:

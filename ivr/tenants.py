@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db import Database
@@ -39,8 +39,9 @@ async def by_slug(session: AsyncSession, slug: str) -> Tenant | None:
 
 async def by_called_number(session: AsyncSession, number: str | None) -> Tenant:
     """Return the tenant whose number was called, `default` for a number that nobody claimed."""
-    query = select(Tenant).where(Tenant.phone_number == number)
-    owner = (await session.exec(query)).one_or_none() if number else None
-    tenant = owner or await by_slug(session, DEFAULT)
-    assert tenant is not None, "the first start makes tenant `default`"
-    return tenant
+    is_owner = col(Tenant.phone_number) == (number or None)
+    found = (
+        await session.exec(select(Tenant).where(is_owner | (col(Tenant.slug) == DEFAULT)))
+    ).all()
+    assert found, "the first start makes tenant `default`"
+    return max(found, key=lambda tenant: bool(number) and tenant.phone_number == number)

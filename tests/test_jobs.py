@@ -1,6 +1,7 @@
 """Durable jobs through their real door: DBOS on a SQLite file and on PostgreSQL."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,59 @@ async def test_a_step_that_fails_is_tried_again(sqlite_url: str) -> None:
         await finished.wait()
     await jobs.close()
     assert tries == [0, 1]
+
+
+async def test_a_step_that_is_not_kept_is_tried_again_and_redone_by_the_next_process(
+    sqlite_url: str,
+) -> None:
+    tries: list[int] = []
+    finished = asyncio.Event()
+
+    async def flaky() -> int:
+        tries.append(len(tries))
+        if len(tries) == 1:
+            raise RuntimeError("not yet")
+        return len(tries)
+
+    async def job() -> None:
+        number = await jobs.step("flaky", flaky, kept=False)
+        if number == 2:
+            raise asyncio.CancelledError  # what a job feels of the end of its process
+        finished.set()
+
+    for count in (2, 3):
+        jobs = Jobs(sqlite_url, executor_id="web")
+        jobs.register("work", job)
+        await jobs.open()
+        await jobs.start("work", "work:1")
+        await until(lambda count=count: len(tries) == count)  # type: ignore[misc]
+        await jobs.close()
+    await finished.wait()
+    assert tries == [0, 1, 2]
+
+
+async def test_jobs_that_ended_long_ago_are_forgotten_and_no_others(database_url: str) -> None:
+    jobs = Jobs(database_url, executor_id="web")
+    work, held = Work(jobs), asyncio.Event()
+    jobs.register("wait", held.wait)
+    await jobs.open()
+    await jobs.start("wait", "wait:1")
+    await jobs.start("work", "work:1", "lead", 7)
+    async with asyncio.timeout(10):
+        await work.finished.wait()
+    assert await jobs.prune(older_than=timedelta(days=1)) == 0
+    pruned = 0
+
+    async def both() -> bool:  # the warm-up and the work; the last note of a job comes after it
+        nonlocal pruned
+        pruned += await jobs.prune(older_than=timedelta(0))
+        return pruned >= 2
+
+    await until(both)
+    assert await jobs.prune(older_than=timedelta(0)) == 0, "one is still under way"
+    held.set()
+    await jobs.close()
+    assert pruned == 2
 
 
 async def test_threads_can_be_used_after_the_jobs_are_closed(sqlite_url: str) -> None:

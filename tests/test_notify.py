@@ -31,11 +31,8 @@ def test_ready_and_stopping_reach_the_manager(manager: socket.socket) -> None:
     assert manager.recv(100) == b"READY=1"
     assert notify.stopping(environ=environ_of(manager))
     assert manager.recv(100) == b"STOPPING=1"
-
-
-def test_a_status_cannot_smuggle_in_a_second_assignment(manager: socket.socket) -> None:
-    assert notify.status("2 calls\nSTOPPING=1", environ=environ_of(manager))
-    assert manager.recv(100) == b"STATUS=2 calls STOPPING=1"
+    assert notify.extend_timeout(1.5, environ=environ_of(manager))
+    assert manager.recv(100) == b"EXTEND_TIMEOUT_USEC=1500000"
 
 
 def test_an_abstract_socket_is_reached() -> None:
@@ -80,7 +77,9 @@ def test_the_watchdog_is_fed_twice_per_period(
 
 async def test_the_beat_goes_on_until_cancelled(manager: socket.socket) -> None:
     manager.setblocking(False)
-    beating = asyncio.create_task(notify.beat(environ=environ_of(manager, WATCHDOG_USEC="2000")))
+    beating = asyncio.create_task(
+        notify.beat(lambda: True, environ=environ_of(manager, WATCHDOG_USEC="2000"))
+    )
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(5):
         heard = [await loop.sock_recv(manager, 100) for _ in range(3)]
@@ -90,9 +89,21 @@ async def test_the_beat_goes_on_until_cancelled(manager: socket.socket) -> None:
     assert heard == [b"WATCHDOG=1"] * 3
 
 
+async def test_the_beat_pauses_while_something_hangs(manager: socket.socket) -> None:
+    manager.setblocking(False)
+    answers = iter([False, False, True])
+    environ = environ_of(manager, WATCHDOG_USEC="2000")
+    beating = asyncio.create_task(notify.beat(lambda: next(answers, False), environ=environ))
+    async with asyncio.timeout(5):
+        assert await asyncio.get_running_loop().sock_recv(manager, 100) == b"WATCHDOG=1"
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
+    assert next(answers, None) is None, "it was asked before each beat"
+
+
 async def test_the_beat_ends_at_once_when_nobody_watches() -> None:
     async with asyncio.timeout(5):
-        await notify.beat(environ={})
+        await notify.beat(lambda: True, environ={})
 
 
 # What systemd does before it executes us: the listening socket becomes descriptor 3.

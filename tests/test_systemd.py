@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ivr.server import longest_stop_seconds
+from ivr.settings import Settings
+
 UNITS = Path(__file__).parent.parent / "systemd"
 
 needs_systemd = pytest.mark.skipif(
@@ -54,6 +57,11 @@ def test_a_restart_never_closes_the_door() -> None:
     assert service["Service"]["Restart"] == "always"
     assert service["Unit"]["StartLimitIntervalSec"] == "0"
     assert listener["Socket"]["FlushPending"] == "false"
+
+
+def test_a_stop_has_the_time_it_may_need() -> None:
+    longest = longest_stop_seconds(Settings(_env_file=None))
+    assert longest <= float(unit("nps-ivr.service")["Service"]["TimeoutStopSec"]) <= 1.2 * longest
 
 
 def test_the_service_reports_and_is_watched() -> None:

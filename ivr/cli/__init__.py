@@ -7,6 +7,7 @@ from ivr.cli.explain import explain_call
 from ivr.cli.leads import app as leads_app
 from ivr.cli.review import app as review_app
 from ivr.cli.serve import run_server
+from ivr.cli.tasks import app as tasks_app
 from ivr.cli.terminal import add, commands
 
 __all__ = ["main"]
@@ -19,4 +20,5 @@ add(main, check_links, "doctor")
 add(main, explain_call, "explain")
 main.add_typer(leads_app, name="leads")
 main.add_typer(review_app, name="review")
+main.add_typer(tasks_app, name="tasks")
 main.add_typer(database_app, name="db")

@@ -25,7 +25,7 @@ from ivr.cli.terminal import (
     show,
     table,
 )
-from ivr.db.tables import FieldValue, Role, Source, SubmissionAttempt
+from ivr.db.tables import Channel, Conversation, FieldValue, Role, Source, SubmissionAttempt
 from ivr.leads import values
 
 _TRIES = frozenset({Source.TOOL, Source.TYPED})
@@ -63,9 +63,10 @@ def sections(told: Story, clock: Clock) -> list[tuple[str, RenderableType]]:
         ("Extraction", _extraction(told)),
         ("Moves", _moves(told, clock)),
         ("Submission", _submissions(told, clock)),
-        ("Next", _lines(story.next_steps(told, clock))),
     ]
-    return parts
+    if told.tasks:
+        parts.append(("Tasks", _tasks(told, clock)))
+    return [*parts, ("Next", _lines(story.next_steps(told, clock)))]
 
 
 def _headline(told: Story) -> str:
@@ -88,6 +89,8 @@ def _facts(told: Story, clock: Clock) -> Table:
         rows.append(("ended", f"{clock.zoned(call.ended_at)}, after {length:.0f} s"))
     if call.end_reason is not None or not told.is_open:
         rows.append(("how", story.ending(call.end_reason)))
+    if call.line_closed_at is None and call.channel == Channel.VOICE:
+        rows.append(("line", _line(call, clock)))
     if call.episode > 1:
         rows.append(("episodes", str(call.episode)))
     lead = told.lead
@@ -95,6 +98,14 @@ def _facts(told: Story, clock: Clock) -> Table:
     rows.append(("lead id", str(lead.id)))
     rows += [("usage", words) for words in [_usage(call.usage)] if words]
     return pairs(rows)
+
+
+def _line(call: Conversation, clock: Clock) -> str:
+    """Say what is known of a phone call that Twilio has not said to be over."""
+    if call.line_due_at is None:
+        return "Twilio never said that the call is over: look for it there"
+    tried = f", after {call.line_tries} tries that failed" if call.line_tries else ""
+    return f"open as far as we know; Twilio is asked at {clock.zoned(call.line_due_at)}{tried}"
 
 
 def _usage(usage: dict[str, Any]) -> str:
@@ -225,6 +236,14 @@ def _moves(told: Story, clock: Clock) -> Table:
     return grid
 
 
+def _tasks(told: Story, clock: Clock) -> Text:
+    lines = []
+    for task in told.tasks:
+        done = f"done {clock.local(task.done_at)} {task.note or ''}" if task.done_at else "open"
+        lines.append(f"{story.short_id(task)}  {story.task_word(task)}; {one_line(done)}")
+    return _lines(lines)
+
+
 def _submissions(told: Story, clock: Clock) -> RenderableType:
     if not told.submissions:
         return Text("none")
@@ -269,6 +288,7 @@ def document(told: Story, clock: Clock) -> dict[str, Any]:
         "submissions": [row.model_dump(exclude={"tenant_id"}) for row in told.submissions],
         "attempts": [row.model_dump(exclude={"tenant_id"}) for row in told.attempts],
         "reviews": [row.model_dump(exclude={"tenant_id"}) for row in told.reviews],
+        "tasks": [row.model_dump(exclude={"tenant_id"}) for row in told.tasks],
         "usage": call.usage,
     }
 

@@ -1,11 +1,9 @@
-"""`ivr serve`: runs the web process. What is served stands in `ivr.app`."""
+"""`ivr serve`: runs the web process. What is served stands in `ivr.app`, how in `ivr.server`."""
 
-import asyncio
 import socket
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-import uvicorn
 
 from ivr import logs, notify
 from ivr.cli.desk import secrets_of
@@ -14,11 +12,11 @@ from ivr.errors import IvrError, SettingsError
 from ivr.leads.profile import load_profile
 from ivr.settings import Settings, load_settings
 
+if TYPE_CHECKING:
+    from ivr.server import Server
+
 WRONG_SETTING = 2
 START_FAILED = 3
-# A frame of a media stream has about 250 bytes; a bigger message is not Twilio's.
-MOST_WEBSOCKET_BYTES = 64 * 1024
-DRAIN_SECONDS = 15
 _BACKLOG = 2048
 
 
@@ -30,12 +28,12 @@ def run_server(
     """Start the server with the settings of the environment and .env."""
     try:
         settings = _settings(host, port)
-        config = _config(settings)
+        server = _server(settings)
         sockets = notify.listening_sockets() or [_listen(settings)]
     except IvrError as exc:
         complain(str(exc))
         raise typer.Exit(WRONG_SETTING) from exc
-    _run(Server(config), sockets)
+    _run(server, sockets)
 
 
 def _settings(host: str | None, port: int | None) -> Settings:
@@ -43,24 +41,12 @@ def _settings(host: str | None, port: int | None) -> Settings:
     return load_settings(**{name: value for name, value in given.items() if value is not None})
 
 
-def _config(settings: Settings) -> uvicorn.Config:
-    from ivr.app import create_app  # a second to import; the other commands need none of it
+def _server(settings: Settings) -> "Server":
+    from ivr.server import Server  # a second to import; the other commands need none of it
 
     load_profile(settings.profile)  # a wrong one is a wrong setting, not a crash at the start
     logs.configure(settings.log_format, settings.log_pii, secrets=secrets_of(settings))
-    return uvicorn.Config(
-        create_app(settings),
-        loop="uvloop",
-        ws="websockets-sansio",
-        ws_max_size=MOST_WEBSOCKET_BYTES,
-        ws_per_message_deflate=False,
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
+    return Server(settings)
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -79,23 +65,3 @@ def _run(server: "Server", sockets: list[socket.socket]) -> None:
         return
     if not server.started:
         raise typer.Exit(START_FAILED)
-
-
-class Server(uvicorn.Server):
-    """Tells systemd when the doors are open, that the loop is alive, and when it leaves."""
-
-    _beating: asyncio.Task[None] | None = None
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the doors."""
-        await super().startup(sockets=sockets)
-        if not self.should_exit:
-            notify.ready()
-            self._beating = asyncio.create_task(notify.beat(), name="watchdog")
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close them; the watchdog is fed until the last call has been handed over."""
-        notify.stopping()
-        await super().shutdown(sockets=sockets)
-        if self._beating is not None:
-            self._beating.cancel()

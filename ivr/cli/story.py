@@ -29,20 +29,22 @@ from ivr.db.tables import (
     SubmissionAttempt,
     SubmissionState,
     SucceededLead,
+    Task,
     Tenant,
     Transition,
     Turn,
 )
 from ivr.errors import NotFound, ProfileError
-from ivr.leads import values
+from ivr.leads import tasks, values
 from ivr.leads.handover import profile_of
 from ivr.leads.profile import Profile, load_profile
 from ivr.voice.commands import EndReason
 
 MANAGE = "python manage_failed_leads.py"
+SHORT_ID = 8  # characters; as many as commands show
 LATEST = 5  # how many calls are named to somebody who mistyped one
 
-# The ends we decide on. A model's call logs GOODBYE MESSAGE DETECTED at each, <Gather> nothing.
+# The ends we decide on; GOODBYE MESSAGE DETECTED is logged at each, also without a model.
 GOODBYES = frozenset(
     {*END_REASONS, EndReason.GOODBYE, EndReason.SILENCE, EndReason.LENGTH, EndReason.TRANSFER}
 )
@@ -65,6 +67,7 @@ class Story:
     succeeded: Sequence[SucceededLead]
     failed: Sequence[FailedLead]
     reviews: Sequence[ReviewItem]
+    tasks: Sequence[Task]
 
     @property
     def is_open(self) -> bool:
@@ -127,6 +130,7 @@ async def read(session: AsyncSession, tenant: Tenant, session_key: str) -> Story
         succeeded=await _rows(session, SucceededLead, session_id=conversation.id),
         failed=await _rows(session, FailedLead, session_id=conversation.id),
         reviews=await _rows(session, ReviewItem, conversation_id=conversation.id),
+        tasks=await tasks.of_lead(session, lead.id),
     )
 
 
@@ -242,7 +246,23 @@ def next_steps(story: Story, clock: Clock) -> list[str]:
         for row in story.reviews
         if row.resolved_at is None and row.kind == ReviewKind.EXTRACTION
     ]
+    steps += [_task_step(task, clock) for task in story.tasks if task.done_at is None]
     return steps
+
+
+def task_word(task: Task) -> str:
+    """Return what is to be done, e.g. "call back: the caller asked for a person"."""
+    return f"{task.kind.replace('_', ' ')}: {task.reason}"
+
+
+def _task_step(task: Task, clock: Clock) -> str:
+    since = clock.relative(task.created_at)
+    return f"To do, since {since}: {task_word(task)}. `ivr tasks done {short_id(task)}` ends that."
+
+
+def short_id(task: Task) -> str:
+    """Return as much of a task's id as names it."""
+    return str(task.id)[:SHORT_ID]
 
 
 def _review_step(row: ReviewItem) -> str:
@@ -310,6 +330,8 @@ ENDINGS = {
     "model_lost": "the connection to the voice model was lost",
     "model_stuck": "the voice model took no more audio",
     "phone_stuck": "the phone line took no more audio",
+    "phone_lost": "the phone line sent nothing any more",
+    "overdue": "the call was cut off at its longest time",
     "server_stopped": "the server stopped during the call",
     "internal_error": "an error in this program",
 }

@@ -191,6 +191,25 @@ async def test_the_keypad_road_puts_through_as_well(sqlite_url: str, with_person
     assert page.succeeded is not None
 
 
+@pytest.fixture
+def in_spanish(with_person: str) -> str:
+    """The path of the same profile for callers who speak Spanish."""
+    path = Path(with_person)
+    path.write_text(path.read_text().replace('language = "en-US"', 'language = "es-MX"', 1))
+    return with_person
+
+
+async def test_a_caller_is_put_through_in_the_language_of_the_profile(
+    sqlite_url: str, in_spanish: str
+) -> None:
+    async with world(sqlite_url, door="/twilio/voice-ivr", profile=in_spanish) as w:
+        call = await w.ring()
+        await call.answer(speech="I want to speak to a real person")
+        await ended(w, call)
+    (document,) = [webhook.body for webhook in call.webhooks if b"<Dial" in webhook.body]
+    assert b'<Say language="es-MX">' in document
+
+
 async def test_without_a_person_no_transfer_is_offered(sqlite_url: str) -> None:
     async with world(sqlite_url, scenario=short()) as w:
         call = await w.ring()
@@ -200,7 +219,7 @@ async def test_without_a_person_no_transfer_is_offered(sqlite_url: str) -> None:
         await call.hang_up()
         await w.finished(call)
     names = [tool["name"] for tool in update["session"]["tools"]]
-    assert names == ["save_field", "confirm_field", "end_call"]
+    assert names == ["save_field", "confirm_field", "end_call", "promise_call_back"]
 
 
 async def test_a_refused_value_is_told_to_the_model_and_not_kept(sqlite_url: str) -> None:

@@ -89,27 +89,6 @@ async def test_without_a_model_everything_can_be_keyed_in_but_words(sqlite_url: 
     assert {v.source for v in books.values if v.name == "zip_code"} <= {"typed", "confirmed"}
 
 
-DEATHS = ["abort", "close", "expire"]
-
-
-@pytest.mark.parametrize("death", DEATHS)
-async def test_a_model_that_dies_in_the_call_is_followed_by_gather(
-    sqlite_url: str, death: str
-) -> None:
-    async with world(sqlite_url, scenario=SCENARIO) as w:
-        call = await two_answers(w)
-        model = await w.openai.session()
-        result = getattr(model, death)()
-        if result is not None:
-            await result
-        assert await call.said(CUT_OFF)
-        await by_gather(call, REST)
-        books = await assert_delivered(w, call)
-    assert books.values_of("full_name") == ["John Doe"], "known values are not asked for again"
-    texts = [turn.text for turn in books.turns]
-    assert texts[3] == "30093" and texts[5].startswith(CUT_OFF)
-
-
 async def test_a_model_that_dies_in_the_middle_of_a_word_is_followed_by_gather(
     database_url: str,
 ) -> None:
@@ -230,18 +209,6 @@ async def test_without_key_and_without_offline_voice_gather_answers(
         await assert_delivered(w, call)
 
 
-async def test_more_calls_than_allowed_are_answered_without_a_model(sqlite_url: str) -> None:
-    async with world(sqlite_url, scenario=SCENARIO, max_concurrent_calls=1) as w:
-        first = await w.ring()
-        await first.quiet()
-        second = await w.ring("+17705550177")
-        await by_gather(second, ALL)
-        await assert_delivered(w, second, {**LEAD, "phone": "+17705550177"})
-        await first.hang_up()
-        await w.finished(first)
-    assert w.openai.upgrades == [101]
-
-
 async def test_silence_on_the_road_without_a_model_ends_the_call(sqlite_url: str) -> None:
     async with world(sqlite_url, scenario=SCENARIO, door="/twilio/voice-ivr") as w:
         call = await w.ring()
@@ -269,12 +236,3 @@ async def test_who_hangs_up_on_the_road_without_a_model_leaves_the_lead_so_far(
     known = {"full_name": "John Doe", "zip_code": "30093", "phone": SCENARIO.caller}
     assert page.succeeded.lead_data == {**dict.fromkeys(LEAD), **known}
     assert len((await read_books(sqlite_url)).submissions) == 1
-
-
-async def test_a_stream_that_breaks_under_a_caller_is_followed_by_gather(sqlite_url: str) -> None:
-    async with world(sqlite_url, scenario=SCENARIO) as w:
-        call = await two_answers(w)
-        await call.lose_stream()
-        assert await call.said(CUT_OFF)
-        await by_gather(call, REST)
-        await assert_delivered(w, call)

@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ivr.voice import endpoints
-from tests.calls.world import PUBLIC, SID, TOKEN, World, by_gather, short, talk_through, world
+from tests.calls.world import PUBLIC, SID, TOKEN, World, short, talk_through, words, world
 from tools.emulators.twilio import frames
 from tools.emulators.twilio.signing import sign
 
@@ -201,17 +201,18 @@ async def test_an_oversized_frame_in_the_middle_of_a_call_costs_the_stream_only(
         await call.quiet()
         stream = await call.stream()
         await stream.send(frames.media(1, 0, bytes(64 * 1024)))
-        assert await call.said("Sorry, we were cut off.")
+        await call.stream(2)
         model = await w.openai.session()
         await model.wait_closed()
-        await by_gather(call, [("ZIP code", "30093")])
-        await call.gathering()
-        await call.hang_up()
+        await call.quiet()
+        await call.play(words(w.scenario.turns[1].caller))
+        assert await call.ended() == "completed"
         page = await w.finished(call)
     assert page.succeeded is not None
     assert page.succeeded.lead_data["full_name"] == "John Doe"
     assert page.succeeded.lead_data["zip_code"] == "30093"
-    assert w.openai.upgrades == [101] and len(w.npa.requests) == 1
+    assert call.sayings == [], "no other voice was needed"
+    assert w.openai.upgrades == [101, 101] and len(w.npa.requests) == 1
 
 
 @pytest.mark.parametrize("fault", ["second_start", "unknown_event", "extra_fields"])
@@ -262,11 +263,11 @@ async def test_during_a_rotation_both_tokens_are_good(sqlite_url: str) -> None:
         await w.finished(call)
 
 
-async def test_a_caller_whom_nobody_knows_any_more_is_asked_by_gather(sqlite_url: str) -> None:
+async def test_a_caller_whom_nobody_knows_any_more_is_given_a_stream(sqlite_url: str) -> None:
     async with world(sqlite_url) as w:
         form = {**FORM, "CallStatus": "in-progress"}
         answer = await post_signed(w, "/twilio/voice/after", form)
         books = await w.books()
-    assert answer.status_code == 200 and "<Gather" in answer.text
+    assert answer.status_code == 200 and "<Stream" in answer.text
     assert [conversation.session_key for conversation in books.conversations] == [FORM["CallSid"]]
     assert w.openai.upgrades == []

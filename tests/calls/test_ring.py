@@ -8,9 +8,8 @@ import pytest
 
 from ivr.db import Database
 from ivr.db.tables import Lifecycle
-from ivr.voice import endpoints, session
-from tests.calls.world import GRACE, PUBLIC, by_gather, world
-from tests.leads.cast import until
+from ivr.voice import endpoints
+from tests.calls.world import PUBLIC, by_gather, world
 from tests.nobody import nobody
 
 PROMISE_S = 0.5
@@ -72,19 +71,6 @@ async def test_a_stream_that_never_opened_is_followed_by_gather(
     assert page.succeeded is not None and page.succeeded.lead_data["full_name"] == "John Doe"
 
 
-async def test_a_call_of_which_twilio_says_no_more_is_ended_over_rest(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(session, "_REST_NET_SECONDS", 0.1)
-    async with world(sqlite_url, episode_grace_seconds=GRACE) as w:
-        call = await w.ring()
-        await call.quiet()
-        await call.hang_up(network_only=True)
-        await w.finished(call)
-    (request,) = w.twilio.rest_requests
-    assert request.path.endswith(f"{call.sid}.json") and request.get("Status") == "completed"
-
-
 @pytest.mark.parametrize("status", ["queued", "ringing", "in-progress", "", "nonsense"])
 async def test_a_status_that_ends_nothing_changes_nothing(sqlite_url: str, status: str) -> None:
     async with world(sqlite_url) as w:
@@ -97,22 +83,6 @@ async def test_a_status_that_ends_nothing_changes_nothing(sqlite_url: str, statu
         await w.finished(call)
     assert answer.status == 204
     assert page.conversation is not None and page.conversation.ended_at is None
-
-
-async def test_a_caller_handed_to_gather_is_not_hung_up_on_by_the_net(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(session, "_REST_NET_SECONDS", 0.1)
-    async with world(sqlite_url) as w:
-        w.openai.faults.refuse_upgrade = 500
-        call = await w.ring()
-        await call.gathering()
-        await until(lambda: not any("make_sure" in repr(task) for task in asyncio.all_tasks()))
-        await by_gather(call, [("first and last name", "John Doe")])
-        await call.gathering()
-        await call.hang_up()
-        await w.finished(call)
-    assert w.twilio.rest_requests == []
 
 
 async def test_a_database_that_is_locked_for_a_while_only_makes_the_caller_wait(

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from ivr import conversations
 from ivr.conversations import Said, write_turn
 from ivr.db.tables import Role, Source, SubmissionState, utc_now
 from ivr.leads import values
 from ivr.leads.extraction import Extraction, Request
+from ivr.voice import line
 from tests.cli.conftest import JOHN, House, Terminal
 
 # What is told does not depend on the database; that it can be read on both, `test_leads` shows.
@@ -229,3 +231,17 @@ async def test_an_unknown_call_names_the_latest_five(house: House, terminal: Ter
     answer = await terminal.run("explain", "CA9")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err == "no call CA9; the latest are CA5, CA4, CA3, CA2, CA1\n"
+
+
+async def test_a_phone_call_that_twilio_has_not_said_to_be_over_is_shown(
+    house: House, terminal: Terminal
+) -> None:
+    call = await house.call("CA1")
+    assert "Twilio is asked at" in (await terminal.run("explain", "CA1")).out
+    async with house.db.write() as session:
+        row = await conversations.by_id(session, call.id)
+        row.line_due_at = None
+    assert "look for it there" in (await terminal.run("explain", "CA1")).out
+    async with house.db.write() as session:
+        await line.closed(session, call.id, now=utc_now())
+    assert "Twilio" not in (await terminal.run("explain", "CA1")).out

@@ -97,6 +97,6 @@ def test_a_server_serves_the_socket_it_is_given_beats_and_leaves_in_order(
 
 def test_help_lists_the_commands(terminal: Terminal) -> None:
     out = terminal.run_now("--help").out
-    for command in ("serve", "demo", "doctor", "explain", "leads", "review", "db"):
+    for command in ("serve", "demo", "doctor", "explain", "leads", "review", "tasks", "db"):
         assert f"\n  {command} " in out
     assert "..." not in out.split("Commands:")[1]

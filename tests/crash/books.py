@@ -33,6 +33,10 @@ DECIDED = frozenset({SubmissionState.SUCCEEDED, SubmissionState.AMBIGUOUS})
 UNDER_WAY = frozenset({SubmissionState.PENDING, SubmissionState.IN_FLIGHT})
 
 
+# What a resumed call told its new model session of the old one (`voice.script`).
+REPLAYED = "before_"
+
+
 @dataclass(slots=True)
 class Promises:
     """What the model was told or has heard so long ago that it must be written; keys: caller."""
@@ -44,7 +48,8 @@ class Promises:
         """What was said until now must be found if nobody dies within the next 250 ms."""
         for session in world.openai.sessions:
             if not session.closed:  # else of an earlier life, which had its 250 ms or had not
-                self.turns |= {(_caller(session), item_id) for item_id in _said(session)}
+                said = [item for item in _said(session) if not item.startswith(REPLAYED)]
+                self.turns |= {(_caller(session), item_id) for item_id in said}
 
     def note_saved(self, world: CrashWorld) -> None:
         """The model hears "saved" only after the commit."""
@@ -117,7 +122,11 @@ def _lost_calls(books: Books, calls: Sequence[Call]) -> list[str]:
 
 def _lost_words(books: Books, told: Promises) -> list[str]:
     caller_of = {row.id: row.from_number for row in books.conversations}
-    turns = {(str(caller_of[turn.conversation_id]), turn.item_id) for turn in books.turns}
+    # Behind "~" stands what we add to a service's name for an item.
+    turns = {
+        (str(caller_of[turn.conversation_id]), turn.item_id.partition("~")[0])
+        for turn in books.turns
+    }
     saved = Counter(
         (str(caller_of[row.conversation_id]), row.name, str(row.value)) for row in books.values
     )

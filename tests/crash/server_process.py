@@ -18,7 +18,7 @@ _FIRST_FD = 3  # sd_listen_fds(3)
 
 def main() -> None:
     os.dup2(int(sys.argv[1]), _FIRST_FD)
-    for module in ("ivr.app", "ivr.cli.serve", "uvloop", "zipcodes"):
+    for module in ("ivr.app", "ivr.cli.serve", "ivr.vendors.llm_providers", "uvloop", "zipcodes"):
         importlib.import_module(module)
     assert threading.active_count() == 1, "a thread would not survive the fork"
     answers = os.fdopen(os.dup(1), "w")

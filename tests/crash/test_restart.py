@@ -13,7 +13,7 @@ from ivr.db.engine import database_path
 from ivr.jobs import jobs_path
 from tests.calls.world import talk_through, words
 from tests.crash.books import Promises, find_faults, read_books, requests_by_reference
-from tests.crash.caller import converse
+from tests.crash.caller import SORRY, converse, fields_saved, spoken_to_again
 from tests.crash.world import CrashWorld, crash_world
 from tests.leads.cast import until
 from tools.emulators.npa import NpaFaults
@@ -23,8 +23,12 @@ from tools.emulators.twilio.call import Call
 PROMISED_SECONDS = 5.0
 STOP_SECONDS = 20.0
 LOCK_SECONDS = 2.0
-# What hangs still hangs when the kill comes.
-FOR_EVER = {"NPA_TIMEOUT_SECONDS": "600", "EXTRACTION_TIMEOUT_SECONDS": "600"}
+# What hangs still hangs when the kill comes, and no restart takes longer than a call's grace.
+FOR_EVER = {
+    "NPA_TIMEOUT_SECONDS": "600",
+    "EXTRACTION_TIMEOUT_SECONDS": "600",
+    "EPISODE_GRACE_SECONDS": "60",
+}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +46,7 @@ async def test_calls_at_every_station_of_the_road_survive_a_kill(
         await w.server.ready()
         before, taken = await _at_the_buyer(w)
         extracting = await _in_extraction(w)
-        saving, leaving = await asyncio.gather(_fields_saved(w), _goodbye_begun(w))
+        saving, leaving = await asyncio.gather(fields_saved(w), _goodbye_begun(w))
         w.server.kill()
         told.note_saved(w)
         w.npa.faults, w.openai.faults = NpaFaults(), Faults()
@@ -51,7 +55,12 @@ async def test_calls_at_every_station_of_the_road_survive_a_kill(
         else:
             w.server.start()
         await w.server.ready()
-        await asyncio.gather(converse(saving, w.scenario), converse(leaving, w.scenario))
+        ready_at = time.monotonic()
+        cut_off = asyncio.create_task(spoken_to_again(saving))
+        await asyncio.gather(
+            converse(saving, w.scenario, answered=2), converse(leaving, w.scenario, answered=7)
+        )
+        silence = await cut_off - ready_at
         pages = [await w.finished(call) for call in (before, taken, extracting, saving, leaving)]
         books = await read_books(w.db)
         calls = [before, taken, extracting, saving, leaving]
@@ -59,24 +68,29 @@ async def test_calls_at_every_station_of_the_road_survive_a_kill(
         assert not faults, "\n".join([*faults, w.server.last_words()])
 
     assert [bool(page.succeeded) for page in pages] == [False, False, True, True, True]
-    assert "cut off" in " ".join(saving.sayings)
+    assert [len(call.streams) for call in (saving, leaving)] == [2, 2]
+    assert (saving.sayings, leaving.sayings) == ([], []), "no other voice was needed"
+    said = [turn.text for turn in pages[3].turns]
+    assert SORRY in said and said.count("John Doe") == 1, "it went on where it was"
+    assert pages[3].conversation is not None and pages[3].conversation.episode == 1
     assert pages[3].succeeded is not None
     assert pages[3].succeeded.lead_data == dict(w.scenario.expect.lead)
     assert sum(requests_by_reference(w).values()) == 5
     assert told.saved, "nothing was saved before the kill"
+    sys.stdout.write(f"spoken to again {silence:.1f} s after the server was ready\n")
 
 
 async def test_a_server_that_is_told_to_stop_hands_its_calls_over(
     sqlite_url: str, tmp_path: Path
 ) -> None:
-    async with crash_world(sqlite_url, tmp_path) as w:
+    async with crash_world(sqlite_url, tmp_path, environment={"DRAIN_SECONDS": "0.5"}) as w:
         w.server.start()
         await w.server.ready()
-        call = await _fields_saved(w)
+        call = await fields_saved(w)
         seconds = await w.server.terminate()
         page = await w.page(call)
         w.server.start()
-        await converse(call, w.scenario)
+        await converse(call, w.scenario, answered=2)
         finished = await w.finished(call)
 
     assert seconds < STOP_SECONDS
@@ -97,7 +111,7 @@ async def test_without_systemd_the_call_drops_and_the_lead_is_finished_by_itself
     ) as w:
         w.server.start()
         await w.server.ready()
-        call = await _fields_saved(w)
+        call = await fields_saved(w)
         w.server.kill()
         assert await call.ended() == "completed"
         seconds = await _seconds_to_ready(w)
@@ -135,17 +149,6 @@ async def _talked(w: CrashWorld, number: str) -> Call:
     call = await w.ring(number)
     await talk_through(call, w.scenario)
     await call.ended()
-    return call
-
-
-async def _fields_saved(w: CrashWorld) -> Call:
-    """Return a call with two fields saved and the third question being asked."""
-    session = len(w.openai.sessions)
-    call = await w.ring(w.scenario.caller)
-    await talk_through(call, w.scenario, turns=2)
-    await (await w.openai.session(session)).sent_event(
-        "response.output_audio_transcript.done", within=20, nth=2
-    )
     return call
 
 

@@ -21,7 +21,7 @@ from types import MappingProxyType
 import httpx
 
 from ivr.db import Database
-from tests.calls.world import NPA_PASSWORD, NPA_USER, PUBLIC, SID, SPEED, TOKEN
+from tests.calls.world import NPA_PASSWORD, NPA_USER, PACE, PUBLIC, SID, SPEED, TOKEN
 from tools.call_page import CallPages, Page
 from tools.emulators.npa import NpaEmulator
 from tools.emulators.openai import OpenAIEmulator
@@ -38,8 +38,11 @@ ROOT = Path(__file__).parents[2]
 class Server:
     """The server as an operator has it: started, killed, started again, at one address."""
 
-    def __init__(self, folder: Path, *, systemd: bool) -> None:
+    def __init__(
+        self, folder: Path, *, systemd: bool = True, entry: str = "tests.crash.server_process"
+    ) -> None:
         self.environment: dict[str, str] = {}
+        self._entry = entry
         self._folder = folder
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self._port = self._listener.getsockname()[1]
@@ -54,6 +57,11 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int | None:
+        """The process that runs now, if one does."""
+        return self._pid
+
     def start(self) -> None:
         """Start the server and return at once."""
         assert self._pid is None, "one server at a time"
@@ -63,7 +71,7 @@ class Server:
             return
         if self._systemd is None:
             fd = self._listener.fileno()
-            self._systemd = self._popen("-m", "tests.crash.server_process", str(fd), pass_fds=(fd,))
+            self._systemd = self._popen("-m", self._entry, str(fd), pass_fds=(fd,))
         assert self._systemd.stdin is not None, "a pipe"
         self._systemd.stdin.write(b"start\n")
         self._systemd.stdin.flush()
@@ -83,13 +91,28 @@ class Server:
         self._signal(signal.SIGKILL)
         assert self._wait() == -signal.SIGKILL, f"died before\n{self.last_words()}"
 
+    def revive(self) -> None:
+        """Start a server that ended by itself again, as systemd does."""
+        if self._pid is not None and not Path(f"/proc/{self._pid}").exists():
+            self._wait()
+            self.start()
+
     async def terminate(self) -> float:
         """Ask the server to end, as systemd does; return the seconds that it took."""
         began = time.monotonic()
-        self._signal(signal.SIGTERM)
-        code = await asyncio.to_thread(self._wait)
-        assert code in {0, -signal.SIGTERM}, f"ended with {code}\n{self.last_words()}"
+        self.tell(signal.SIGTERM)
+        await self.gone()
         return time.monotonic() - began
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal and wait for nothing."""
+        self._signal(number)
+
+    async def gone(self) -> None:
+        """Wait until a server that was asked to end has done so, in order."""
+        code = await asyncio.to_thread(self._wait)
+        asked = {-signal.SIGTERM, -signal.SIGINT}
+        assert code in {0, *asked}, f"ended with {code}\n{self.last_words()}"
 
     def close(self) -> None:
         """End whatever of it still runs."""
@@ -98,6 +121,17 @@ class Server:
         for process in filter(None, (self._systemd, self._alone)):
             process.communicate()
         self._listener.close()
+
+    def connections(self) -> set[str]:
+        """Return the connections that a server has accepted and that are open."""
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        sockets = [line.split() for line in lines]
+        here, established, not_accepted = f"0100007F:{self._port:04X}", "01", "0"
+        return {
+            inode
+            for _, local, _, state, _, _, _, _, _, inode, *_ in sockets
+            if (local, state) == (here, established) and inode != not_accepted
+        }
 
     def last_words(self) -> str:
         """Return the end of the log of all servers so far."""
@@ -180,9 +214,9 @@ async def crash_world(
     async with AsyncExitStack() as stack:
         server = Server(folder, systemd=systemd)
         npa = await stack.enter_async_context(NpaEmulator(username=NPA_USER, password=NPA_PASSWORD))
-        openai = await stack.enter_async_context(OpenAIEmulator(scenario, speed=SPEED))
+        openai = await stack.enter_async_context(OpenAIEmulator(scenario, speed=SPEED, pace=PACE))
         twilio = await stack.enter_async_context(_twilio(server))
-        server.environment.update(_environment(database_url, openai, twilio, npa))
+        server.environment.update(environment_of(database_url, openai, twilio, npa))
         server.environment.update(environment)
         db = Database(database_url)
         stack.push_async_callback(db.close)
@@ -201,7 +235,7 @@ def _twilio(server: Server) -> TwilioEmulator:
     )
 
 
-def _environment(
+def environment_of(
     database_url: str, openai: OpenAIEmulator, twilio: TwilioEmulator, npa: NpaEmulator
 ) -> dict[str, str]:
     """Return all that the server knows of this machine."""
@@ -219,4 +253,6 @@ def _environment(
         "NPA_API_USERNAME": NPA_USER,
         "NPA_API_PASSWORD": NPA_PASSWORD,
         "EPISODE_GRACE_SECONDS": str(GRACE_SECONDS),
+        "MAX_LOOP_LAG_MS": "60000",  # two busy cores
+        "DRAIN_SECONDS": "1",
     }

@@ -103,3 +103,50 @@ def test_the_caller_is_heard_once_per_turn():
 def test_without_a_scenario_everything_gets_the_default_reply():
     assert Script(None, "Okay.").next_acts([]) == [Speak("Okay.")]
     assert Script(None, None).next_acts([]) == []
+
+
+# Taking over from another session
+
+
+def replayed(role: str, text: str) -> dict[str, object]:
+    return {"type": "message", "role": role, "content": [{"type": "text", "text": text}]}
+
+
+def told_of(call: Call) -> dict[str, object]:
+    arguments = json.dumps(dict(call.arguments))
+    return {"type": "function_call", "call_id": "c", "name": call.name, "arguments": arguments}
+
+
+QUESTION = Turn(assistant="What is your ZIP code?", caller="99501")
+LAST = Turn(assistant="Got it. Goodbye!", calls=(SAVE,), then_calls=(END,))
+
+
+def test_a_call_that_was_replayed_is_not_made_again():
+    model = script(QUESTION, LAST)
+    for item in (
+        replayed("assistant", "What is your ZIP code?"),
+        replayed("user", "99501"),
+        told_of(SAVE),
+        output(saved=True),
+    ):
+        model.item_created(item)
+
+    assert model.next_acts([]) == [Speak("Got it. Goodbye!"), made(END)]
+
+
+def test_a_turn_that_broke_off_is_followed_by_its_rest():
+    model = script(QUESTION, LAST)
+    for item in (replayed("assistant", "What is your ZIP code?"), replayed("user", "99501")):
+        model.item_created(item)
+    model.item_created(replayed("assistant", "Got it."))
+
+    assert model.next_acts([]) == [Speak("Goodbye!"), made(END)]
+    assert model.next_acts([]) == []
+
+
+def test_the_rest_is_not_said_any_more_when_the_caller_has_spoken():
+    model = script(QUESTION, LAST)
+    model.item_created(replayed("assistant", "What is"))
+
+    assert model.heard() == "99501"
+    assert model.next_acts([]) == [made(SAVE)]

@@ -10,6 +10,7 @@ from tools.emulators.twilio.frames import InvalidMessage, check_outbound
 from tools.emulators.twilio.playout import Playout
 from tools.emulators.twilio.signing import sign, signed_url
 from tools.emulators.twilio.twiml import TwimlError, parse, parse_answer
+from tools.emulators.twilio.webhooks import Options, WrongOverride, parse_options
 
 STREAM = '<Connect{}><Stream url="wss://ivr.example.test/stream">{}</Stream></Connect>'
 
@@ -182,3 +183,18 @@ def test_nothing_may_be_sent_before_start() -> None:
     assert check_outbound(json.dumps(GOOD), "MZ1") == GOOD
     with pytest.raises(InvalidMessage, match="before start"):
         check_outbound(json.dumps(GOOD), None)
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    ["rc=6", "rc=x", "rp=5xx,sometimes", "ct=50", "rt=20000", "tt=0", "retries=3", "rc"],
+)
+def test_overrides_that_twilio_does_not_know_are_refused(fragment: str) -> None:
+    with pytest.raises(WrongOverride):
+        parse_options(fragment, 15)
+
+
+def test_overrides_say_what_is_tried_again_how_often_and_for_how_long() -> None:
+    assert parse_options("", 15) == Options()
+    found = parse_options("rc=3&rp=5xx,rt&ct=1000&rt=2000&tt=9000", 15)
+    assert found == Options(1.0, 2.0, 9.0, 3, frozenset({"5xx", "rt"}))
