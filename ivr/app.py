@@ -6,11 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import structlog
+from fastapi import APIRouter
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
 
+from ivr.doors import problems
 from ivr.errors import IvrError, Unavailable
 from ivr.leads.profile import Profile, load_profile
 from ivr.live_calls import LiveCalls
@@ -19,6 +21,7 @@ from ivr.settings import Settings
 from ivr.vital_signs import Pulse
 from ivr.voice import endpoints
 from ivr.voice.sweeper import sweeping
+from ivr.web.api import create_api
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +74,9 @@ ROUTES = [
     WebSocketRoute("/twilio/voice/stream", endpoints.stream),
 ]
 
+# The JSON interface: FastAPI routers, whose routes come after these.
+ROUTERS: list[APIRouter] = []
+
 
 def create_app(
     settings: Settings, *, live: LiveCalls | None = None, pulse: Pulse | None = None
@@ -89,14 +95,11 @@ def create_app(
             async with sweeping(state):
                 yield state
 
-    return Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers={IvrError: explain})
-
-
-async def explain(_: Request[Any], exc: Exception) -> Response:
-    """Answer an error raised on purpose with its status and its words."""
-    assert isinstance(exc, IvrError), "registered for no other"
-    log.warning("request refused", status=exc.status, problem=str(exc))
-    return JSONResponse({"error": str(exc)}, status_code=exc.status)
+    return Starlette(
+        routes=[*ROUTES, Mount("/", create_api(ROUTERS))],
+        lifespan=lifespan,
+        exception_handlers={IvrError: problems.explain},
+    )
 
 
 def _by_key(settings: Settings) -> Callable[[str], Profile]:

@@ -4,9 +4,12 @@ IvrError                  500  a bug, or a part that has no better word
 ├── SettingsError         500  the configuration cannot work; names the setting
 ├── ProfileError          500  a profile file is wrong; names file, key and reason
 ├── BadRequest            400  the request is malformed; names the field and what was expected
+├── Unauthorized          401  no key, or one that we do not know
+├── Forbidden             403  a key that does not open this door
 ├── SignatureError        403  a request that its sender did not sign
 ├── NotFound              404  no such row; names it
 ├── Conflict              409  the row is not in a state that allows this
+├── TooLarge              413  the request is larger than anybody needs
 ├── Unavailable           503  a part that is needed is missing or busy
 │   └── DatabaseDown      503  the database cannot be reached, or is locked; later it may work
 ├── ModelError            502  a model did not give a usable answer
@@ -36,6 +39,18 @@ class BadRequest(IvrError):
     status = 400
 
 
+class Unauthorized(IvrError):
+    """The request carries no key, or one that we do not know."""
+
+    status = 401
+
+
+class Forbidden(IvrError):
+    """The key does not open this door."""
+
+    status = 403
+
+
 class SignatureError(IvrError):
     """The request is not signed, or not by whom it should be."""
 
@@ -52,6 +67,12 @@ class Conflict(IvrError):
     """The row is not in a state that allows this."""
 
     status = 409
+
+
+class TooLarge(IvrError):
+    """The request is larger than anybody needs."""
+
+    status = 413
 
 
 class Unavailable(IvrError):

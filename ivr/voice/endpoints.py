@@ -8,12 +8,11 @@ POST /twilio/voice-ivr, /twilio/voice-ivr/collect    the conversation without a 
 """
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import structlog
 from starlette.requests import Request
@@ -22,24 +21,21 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ivr.db.engine import patiently
 from ivr.db.tables import Conversation, utc_now
-from ivr.errors import BadRequest, IvrError, Unavailable
+from ivr.doors.twilio_form import SIGNATURE, base_url, raw_target, signatures, signed_form
+from ivr.errors import BadRequest, IvrError
 from ivr.runtime import State
-from ivr.vendors.twilio import Signatures
 from ivr.voice import media_stream, phone_socket, session, stream_token, twiml
 from ivr.voice.bridge import Phone
 from ivr.voice.media_stream import StreamStarted
 from ivr.voice.reception import Form, Reception
 
-SIGNATURE = "x-twilio-signature"
 REQUEST_NAME = "i-twilio-idempotency-token"  # the same when Twilio repeats a webhook
 START_SECONDS = 10.0
 ANSWER_SECONDS = 10.0  # Twilio waits 15 s for a webhook, and asks 5xx answers no second time
 REDEEM_SECONDS = 3.0  # the caller hears nothing meanwhile
 MOST_TRIES = 4
 SORRY = "Sorry, we have a technical problem. Please call again in a few minutes. Goodbye."
-MOST_FORM_BYTES = 64 * 1024
 POLICY_VIOLATION = 1008
-_HOST = re.compile(r"[\w.-]+(:\d{1,5})?|\[[\da-fA-F:]+\](:\d{1,5})?")
 
 log = structlog.get_logger(__name__)
 
@@ -66,8 +62,8 @@ async def collect(request: Request[State]) -> Response:
 
 async def status(request: Request[State]) -> Response:
     """The status of a call has changed."""
-    form = await _signed_form(request)
-    reception = Reception(request.state, _base_url(request))
+    form = await signed_form(request)
+    reception = Reception(request.state, base_url(request))
     await patiently(lambda: reception.status(form), seconds=ANSWER_SECONDS)
     return Response(status_code=204)
 
@@ -75,9 +71,9 @@ async def status(request: Request[State]) -> Response:
 async def _answer(
     request: Request[State], decide: Callable[[Reception, Form], Coroutine[Any, Any, str]]
 ) -> Response:
-    form = await _signed_form(request)
+    form = await signed_form(request)
     token = request.headers.get(REQUEST_NAME, "")
-    reception = Reception(request.state, _base_url(request), token, _again_url(request))
+    reception = Reception(request.state, base_url(request), token, _again_url(request))
     deciding = request.state["background"].start(
         patiently(lambda: decide(reception, form), seconds=ANSWER_SECONDS)
     )
@@ -103,24 +99,7 @@ def _again_url(request: Request[State]) -> str | None:
     tries = int(request.query_params.get("try", "1"))  # ours, and signed
     if tries >= MOST_TRIES:
         return None
-    return f"{_base_url(request)}{request.url.path}?try={tries + 1}"
-
-
-async def _signed_form(request: Request[State]) -> dict[str, str]:
-    """Return the form that Twilio signed; blank values count and spaces matter (protocol)."""
-    signatures = _signatures(request.state)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_FORM_BYTES:
-            raise BadRequest(f"the body is larger than {MOST_FORM_BYTES} bytes")
-    try:
-        fields = parse_qsl(body.decode(), keep_blank_values=True)
-    except ValueError as exc:
-        raise BadRequest("the body: expected a UTF-8 form, as Twilio sends it") from exc
-    url = f"{_base_url(request)}{_raw_target(request)}"
-    signatures.check_form(url, fields, request.headers.get(SIGNATURE))
-    return dict(fields)
+    return f"{base_url(request)}{request.url.path}?try={tries + 1}"
 
 
 async def stream(websocket: WebSocket[State]) -> None:
@@ -228,29 +207,6 @@ async def _redeem(state: State, started: StreamStarted) -> Conversation | None:
 
 
 def _check_upgrade(websocket: WebSocket[State]) -> None:
-    host = urlsplit(_base_url(websocket)).netloc
-    url = f"wss://{host}{_raw_target(websocket)}"
-    _signatures(websocket.state).check_websocket(url, websocket.headers.get(SIGNATURE))
-
-
-def _signatures(state: State) -> Signatures:
-    tokens = state["settings"].twilio_auth_tokens
-    if not tokens:
-        raise Unavailable("TWILIO_AUTH_TOKEN is not set: nobody can prove to be Twilio")
-    return Signatures(tokens)
-
-
-def _base_url(connection: Request[State] | WebSocket[State]) -> str:
-    """Return our public origin: as set, or in development as asked for."""
-    configured = connection.state["settings"].public_base_url
-    host = connection.headers.get("host", "")
-    if configured is None and not _HOST.fullmatch(host):
-        raise BadRequest("Host: expected a name and perhaps a port")
-    return configured or f"https://{host}"
-
-
-def _raw_target(connection: Request[State] | WebSocket[State]) -> str:
-    """Return path and query as they came, percent-encoding and all: that is what was signed."""
-    path = connection.scope.get("raw_path", connection.scope["path"].encode()).decode("ascii")
-    query = connection.scope.get("query_string", b"").decode("ascii")
-    return f"{path}?{query}" if query else path
+    host = urlsplit(base_url(websocket)).netloc
+    url = f"wss://{host}{raw_target(websocket)}"
+    signatures(websocket.state).check_websocket(url, websocket.headers.get(SIGNATURE))

@@ -1,0 +1,90 @@
+"""Businesses, the keys to their data, and the people who reach them."""
+
+import uuid
+from datetime import datetime
+from typing import ClassVar
+
+from sqlalchemy import Index, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from ivr.db import columns
+
+
+class Tenant(SQLModel, table=True):
+    """A business that gets leads."""
+
+    __tablename__: ClassVar[str] = "tenants"
+
+    id: uuid.UUID = columns.own_id()
+    slug: str = Field(unique=True)
+    name: str
+    phone_number: str | None = Field(default=None, unique=True)
+    profile: str
+    timezone: str
+    status: str = "active"
+    created_at: datetime = columns.time()
+
+
+class ApiKey(SQLModel, table=True):
+    """A key of a tenant, kept as its SHA-256 only; `hint` is its beginning, to tell keys apart."""
+
+    __tablename__: ClassVar[str] = "api_keys"
+
+    id: uuid.UUID = columns.own_id()
+    tenant_id: uuid.UUID = columns.of_tenant()
+    kind: str
+    name: str
+    hint: str
+    sha256: str = Field(unique=True)
+    origin: str | None = None
+    created_at: datetime = columns.time()
+    revoked_at: datetime | None = columns.maybe_time()
+    last_used_at: datetime | None = columns.maybe_time()
+
+
+class Contact(SQLModel, table=True):
+    """A person."""
+
+    __tablename__: ClassVar[str] = "contacts"
+
+    id: uuid.UUID = columns.own_id()
+    tenant_id: uuid.UUID = columns.of_tenant()
+    name: str | None = None
+    created_at: datetime = columns.time()
+
+
+class ContactPoint(SQLModel, table=True):
+    """A way to reach a person: `kind` phone, email or chat, `value` normalised.
+
+    `verified`: a network has shown it (caller ID, SMS, a signed-in visitor), it was not only said.
+    """
+
+    __tablename__: ClassVar[str] = "contact_points"
+    __table_args__ = (UniqueConstraint("tenant_id", "kind", "value"),)
+
+    id: uuid.UUID = columns.own_id()
+    tenant_id: uuid.UUID = columns.of_tenant()
+    contact_id: uuid.UUID = Field(foreign_key="contacts.id", index=True)
+    kind: str
+    value: str
+    verified: bool = Field(default=False, sa_column_kwargs={"server_default": "0"})
+    created_at: datetime = columns.time()
+
+
+class ConsentEvent(SQLModel, table=True):
+    """Somebody allowed or forbade us to write to an address; append only, the last one counts.
+
+    `source`: keyword, free_text, provider, form, staff or an error code. `evidence`: their words.
+    """
+
+    __tablename__: ClassVar[str] = "consent_events"
+    __table_args__ = (Index("consent_of_address", "tenant_id", "address", "channel"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    tenant_id: uuid.UUID = columns.of_tenant()
+    address: str
+    channel: str
+    action: str
+    source: str
+    evidence: str
+    at: datetime = columns.time()

@@ -1,0 +1,62 @@
+"""Whose request it is: `X-API-Key`, or `Authorization: Bearer`, names the tenant.
+
+Dependencies for FastAPI routes. A publishable key lies open in a web page, so it opens only the
+doors that ask for `visitor`, and only from its own origin.
+"""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ivr import api_keys
+from ivr.db import Database
+from ivr.db.tables import ApiKey, KeyKind, Tenant
+from ivr.errors import Forbidden, Unauthorized
+
+_MISSING = "X-API-Key: expected a key of yours, or Authorization: Bearer with one"
+
+
+async def _staff(request: Request) -> Tenant:
+    return await _tenant(request, publishable=False)
+
+
+async def _visitor(request: Request) -> Tenant:
+    return await _tenant(request, publishable=True)
+
+
+Staff = Annotated[Tenant, Depends(_staff)]
+Visitor = Annotated[Tenant, Depends(_visitor)]
+
+
+async def _tenant(request: Request, *, publishable: bool) -> Tenant:
+    given = _given(request)
+    db: Database = request.state["db"]
+    async with db.read() as session:
+        key = await _known(session, given)
+        if key.kind == KeyKind.PUBLISHABLE:
+            _check_origin(request, key, opens=publishable)
+        return await session.get_one(Tenant, key.tenant_id)
+
+
+def _given(request: Request) -> str:
+    if key := request.headers.get("x-api-key"):
+        return key
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthorized(_MISSING)
+    return token.strip()
+
+
+async def _known(session: AsyncSession, given: str) -> ApiKey:
+    key = await api_keys.find(session, given)
+    if key is None:
+        raise Unauthorized("X-API-Key: no such key, or it was revoked")
+    return key
+
+
+def _check_origin(request: Request, key: ApiKey, *, opens: bool) -> None:
+    if not opens:
+        raise Forbidden("X-API-Key: a publishable key opens live chat and web form only")
+    if request.headers.get("origin") != key.origin:
+        raise Forbidden("Origin: this publishable key belongs to another site")

@@ -1,0 +1,1 @@
+"""Written messages: rows, consent, lengths, and the outbox that sends them."""

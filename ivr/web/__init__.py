@@ -1,0 +1,1 @@
+"""The JSON interface for machines; rules and queries are elsewhere."""

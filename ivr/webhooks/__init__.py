@@ -1,0 +1,1 @@
+"""What we tell others, signed (Standard Webhooks): an outbox, and its deliveries."""
