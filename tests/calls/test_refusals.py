@@ -236,9 +236,9 @@ async def test_a_form_that_cannot_be_read_is_refused_in_words(sqlite_url: str, p
         nameless = await post_signed(w, path, form)
         assert (await w.books()).conversations == []
     assert (large.status_code, odd.status_code, nameless.status_code) == (400, 400, 400)
-    assert "65536 bytes" in large.json()["error"]
-    assert "UTF-8" in odd.json()["error"]
-    assert "CallSid" in nameless.json()["error"]
+    assert "65536 bytes" in large.json()["detail"]
+    assert "UTF-8" in odd.json()["detail"]
+    assert "CallSid" in nameless.json()["detail"]
 
 
 async def test_without_an_auth_token_the_doors_answer_503(sqlite_url: str) -> None:
@@ -246,7 +246,7 @@ async def test_without_an_auth_token_the_doors_answer_503(sqlite_url: str) -> No
         for path in DOORS:
             answer = await post_signed(w, path, FORM)
             assert answer.status_code == 503
-            assert "TWILIO_AUTH_TOKEN" in answer.json()["error"]
+            assert "TWILIO_AUTH_TOKEN" in answer.json()["detail"]
         with pytest.raises(InvalidStatus):
             await w.twilio.open_stream(STREAM)
         assert (await w.books()).conversations == []
