@@ -64,7 +64,8 @@ class Account:
     say_ms_per_character: float = 60.0
     gather_timeouts: bool = False  # False: a <Gather> waits for the test's answer
     dial_status: str = "completed"  # what becomes of a <Dial>
-    dial_ms: float = 2000.0
+    ring_ms: float = 1000.0  # until somebody picks up, or it is certain that nobody does
+    dial_ms: float = 2000.0  # for which they talk
     violations: Violations = field(default_factory=Violations)
     failures: list[BaseException] = field(default_factory=list)  # bugs of the emulator
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)

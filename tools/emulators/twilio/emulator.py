@@ -14,8 +14,10 @@ from tools.emulators.serving import serve
 from tools.emulators.twilio.account import Account, Violations
 from tools.emulators.twilio.call import Call, HangUp
 from tools.emulators.twilio.faults import Faults
+from tools.emulators.twilio.messages import MessageFaults, Messages
 from tools.emulators.twilio.rest import Rest, RestRequest
-from tools.emulators.twilio.webhooks import Address, Webhooks
+from tools.emulators.twilio.texter import Texter
+from tools.emulators.twilio.webhooks import Address, Exchange, Webhooks
 
 
 class TwilioEmulator:
@@ -62,6 +64,8 @@ class TwilioEmulator:
             patience_s=patience_s,
         )
         self._rest = Rest(self.account, self.calls)
+        self._messages = Messages(self.account, self._rest)
+        self._rest.app.router.routes.extend(self._messages.routes())
         self._resources = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -76,6 +80,7 @@ class TwilioEmulator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._messages.closing.set()
         async with self._resources:
             await self._hang_up_all()
         if error is not None:
@@ -99,6 +104,18 @@ class TwilioEmulator:
             patience_s = self.account.patience_s
             await call.facts.wait(lambda: bool(call.webhooks) or call.over, patience_s)
         return call
+
+    def texter(
+        self, number: str, business: str, *, url: str = "/twilio/sms", whatsapp: bool = False
+    ) -> Texter:
+        """Return somebody who writes to the business; `url` is the number's messaging webhook."""
+        return Texter(self._messages, number, business, url=url, whatsapp=whatsapp)
+
+    async def send_receipt(
+        self, message: dict[str, Any], status: str, *, code: int = 0, url: str | None = None
+    ) -> Exchange | None:
+        """Tell what became of a message, to where it asked for that or to `url`."""
+        return await self._messages.send_receipt(message, status, code=code, url=url)
 
     def open_stream(
         self, url: str, *, headers: Mapping[str, str] | None = None, sign: bool = True
@@ -139,7 +156,17 @@ class TwilioEmulator:
     @property
     def messages(self) -> list[dict[str, Any]]:
         """Messages that were taken for sending."""
-        return self._rest.messages
+        return self._messages.taken
+
+    @property
+    def message_faults(self) -> MessageFaults:
+        """What goes wrong with messages."""
+        return self._messages.faults
+
+    @property
+    def receipts(self) -> list[Exchange]:
+        """Status callbacks of messages that were sent to the server, with its answers."""
+        return self._messages.receipts
 
     @property
     def outgoing_calls(self) -> list[dict[str, Any]]:
@@ -149,7 +176,7 @@ class TwilioEmulator:
     @property
     def opted_out(self) -> set[str]:
         """Numbers that have sent STOP; sending to them fails with 21610."""
-        return self._rest.opted_out
+        return self._messages.opted_out
 
     async def _hang_up_all(self) -> None:
         for call in self.calls.values():

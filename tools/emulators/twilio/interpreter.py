@@ -130,7 +130,9 @@ class Interpreter:
             exchanges = [await once() for _ in range(2 if faults.duplicate_webhook else 1)]
         for exchange in exchanges:
             self._record.webhooks.append(exchange)
-            self._record.note("webhook", f"{fetch.method} {self._url} -> {exchange.status}")
+            self._record.note(
+                "webhook", f"{fetch.method} {fetch.url.partition('#')[0]} -> {exchange.status}"
+            )
         return exchanges[0]
 
     def _read(self, exchange: Exchange | None) -> tuple[Verb, ...] | None:
@@ -233,14 +235,38 @@ class Interpreter:
 
     async def _dial(self, verb: Verb) -> Fetch | Then:
         numbers = [child.text for child in verb.children] or [verb.text]
-        status = self._account.dial_status
+        status, sid = self._account.dial_status, new_sid("CA")
         self._record.note("dial", " ".join(numbers))
-        await self._record.clock.sleep(self._account.dial_ms)
-        fields = {"DialCallStatus": status, "DialCallSid": new_sid("CA")}
-        if status in {"completed", "answered"}:
+        await self._record.clock.sleep(self._account.ring_ms)
+        if is_answered := status in {"completed", "answered"}:
+            await self._whisper(verb, sid)
+            await self._record.clock.sleep(self._account.dial_ms)
+        fields = {"DialCallStatus": status, "DialCallSid": sid}
+        if is_answered:
             fields["DialCallDuration"] = str(int(self._account.dial_ms / 1000))
         self._record.note("dialled", status)
         return self._action(verb, fields) or Then.NEXT
+
+    async def _whisper(self, verb: Verb, sid: str) -> None:
+        """Let who picked up hear what their number's `url` says; then they are connected."""
+        for number in verb.children:
+            if not number.get("url"):
+                continue
+            url = self._absolute(number.get("url"))
+            fields = {
+                **self.call_fields(),
+                "CallSid": sid,
+                "ParentCallSid": self._record.sid,
+                "CallStatus": "in-progress",
+                "Direction": "outbound-dial",
+                **dict.fromkeys(("To", "Called"), number.text),
+            }
+            fetch = Fetch(url, number.get("method", "POST"), fields)
+            for spoken in self._read(await self._send(fetch, fields)) or ():
+                if spoken.name not in {"Say", "Pause"}:
+                    self._record.violation(f"<{spoken.name}> in a whisper is not emulated")
+                self._record.whispers.append(spoken.text)
+                self._record.note("whisper", spoken.text)
 
     def _action(self, verb: Verb, fields: dict[str, str]) -> Fetch | None:
         if not verb.get("action"):

@@ -52,6 +52,7 @@ class Record:
         self.webhooks: list[Exchange] = []
         self.status_callbacks: list[Exchange] = []
         self.sayings: list[str] = []
+        self.whispers: list[str] = []  # what who picked up for the caller heard
         self.question: Question | None = None
         self.streams: list[Stream] = []
         self.heard = bytearray()  # what was really played to the caller

@@ -1,7 +1,7 @@
-"""The part of Twilio's REST API that the product uses: calls, messages, the account itself.
+"""The part of Twilio's REST API that the product uses: calls, the account itself.
 
 Shapes and error bodies: twilio SDK rest/api/v2010 and base/exceptions. Unknown parameters are
-violations. Outgoing calls and messages are only recorded.
+violations. Outgoing calls are only recorded; messages have a file of their own.
 """
 
 import base64
@@ -50,18 +50,6 @@ CREATE_WORDS = (UPDATE_WORDS - {"Status"}) | {
     "AsyncAmdStatusCallback",
     "CallerId",
 }
-MESSAGE_WORDS = {
-    "To",
-    "From",
-    "MessagingServiceSid",
-    "Body",
-    "MediaUrl",
-    "StatusCallback",
-    "ContentSid",
-    "ContentVariables",
-    "ValidityPeriod",
-    "SmartEncoded",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +85,7 @@ class Rest:
 
     def __init__(self, account: Account, calls: dict[str, Call]) -> None:
         self.requests: list[RestRequest] = []
-        self.messages: list[dict[str, Any]] = []
         self.outgoing_calls: list[dict[str, Any]] = []
-        self.opted_out: set[str] = set()
         self._account = account
         self._calls = calls
         base = f"/2010-04-01/Accounts/{account.sid}"
@@ -109,7 +95,6 @@ class Rest:
                 self._route(f"{base}/Calls.json", "POST", self._create_call),
                 self._route(f"{base}/Calls/{{sid}}.json", "GET", self._show_call),
                 self._route(f"{base}/Calls/{{sid}}.json", "POST", self._update_call),
-                self._route(f"{base}/Messages.json", "POST", self._create_message),
             ],
             exception_handlers={404: _not_found},
         )
@@ -117,15 +102,16 @@ class Rest:
     def _route(self, path: str, method: str, act: Callable[[RestRequest, str], Answer]) -> Route:
         async def endpoint(request: Request) -> JSONResponse:
             try:
-                asked = await self._receive(request)
+                asked = await self.receive(request)
                 status, body = act(asked, request.path_params.get("sid", ""))
             except RestError as error:
-                return _error(error, self._account.faults.rest_retry_after_s)
+                return error_response(error, self._account.faults.rest_retry_after_s)
             return JSONResponse(body, status_code=status)
 
         return Route(path, endpoint, methods=[method])
 
-    async def _receive(self, request: Request) -> RestRequest:
+    async def receive(self, request: Request) -> RestRequest:
+        """Return the request, once it is written down; raises RestError unless it may ask."""
         body = (await request.body()).decode()
         fields = tuple(parse_qsl(body, keep_blank_values=True))
         asked = RestRequest(request.method, request.url.path, fields)
@@ -136,7 +122,7 @@ class Rest:
         self._authenticate(request)
         kind = request.headers.get("content-type", "")
         if body and not kind.startswith("application/x-www-form-urlencoded"):
-            raise self._refused(f"REST body is {kind!r}, not a form")
+            raise self.refused(f"REST body is {kind!r}, not a form")
         return asked
 
     def _authenticate(self, request: Request) -> None:
@@ -145,13 +131,15 @@ class Rest:
         if request.headers.get("authorization") != wanted:
             raise RestError(401, 20003, "Authenticate")
 
-    def _refused(self, reason: str, code: int = 20001) -> RestError:
+    def refused(self, reason: str, code: int = 20001) -> RestError:
+        """Return the error for what no client should send, which is a violation as well."""
         self._account.violations.add(f"REST: {reason}")
         return RestError(400, code, reason)
 
-    def _check_words(self, asked: RestRequest, known: set[str]) -> None:
+    def check_words(self, asked: RestRequest, known: set[str]) -> None:
+        """Raise RestError for parameters that Twilio does not know."""
         if unknown := {key for key, _ in asked.fields} - known:
-            raise self._refused(f"unknown parameters {sorted(unknown)}")
+            raise self.refused(f"unknown parameters {sorted(unknown)}")
 
     # resources
 
@@ -165,10 +153,10 @@ class Rest:
 
     def _update_call(self, asked: RestRequest, sid: str) -> Answer:
         call = self._call(sid)
-        self._check_words(asked, UPDATE_WORDS)
+        self.check_words(asked, UPDATE_WORDS)
         given = [word for word in ("Status", "Twiml", "Url") if asked.get(word) is not None]
         if len(given) != 1:
-            raise self._refused(f"one of Status, Twiml, Url expected, not {given}")
+            raise self.refused(f"one of Status, Twiml, Url expected, not {given}")
         if call.is_ending:
             raise RestError(400, 21220, "Call is not in-progress. Cannot redirect.")
         call.note("rest", f"{given[0]}={asked.get(given[0])}")
@@ -179,7 +167,7 @@ class Rest:
         value = asked.get(word) or ""
         if word == "Status":
             if value != "completed":
-                raise self._refused(f"Status={value!r} is not possible for this call")
+                raise self.refused(f"Status={value!r} is not possible for this call")
             return HangUp("the REST API")
         if word == "Url":
             url = urljoin(self._account.webhooks.address.public, value)
@@ -187,41 +175,25 @@ class Rest:
         try:
             return RunInstead(parse(value))
         except TwimlError as error:
-            raise self._refused(f"Twiml: {error}") from error
+            raise self.refused(f"Twiml: {error}") from error
 
     def _create_call(self, asked: RestRequest, _: str) -> Answer:
-        self._check_words(asked, CREATE_WORDS)
-        self._check_number(asked, "To", 21211)
-        self._check_number(asked, "From", 21212)
+        self.check_words(asked, CREATE_WORDS)
+        self.check_number(asked, "To", 21211)
+        self.check_number(asked, "From", 21212)
         if bool(asked.get("Twiml")) == bool(asked.get("Url")):
-            raise self._refused("either Twiml or Url expected")
-        body = {**self._common(asked, "CA", "Calls"), "direction": "outbound-api"}
+            raise self.refused("either Twiml or Url expected")
+        body = {**self.common(asked, "CA", "Calls"), "direction": "outbound-api"}
         self.outgoing_calls.append(body)
         return 201, body
 
-    def _create_message(self, asked: RestRequest, _: str) -> Answer:
-        self._check_words(asked, MESSAGE_WORDS)
-        self._check_number(asked, "To", 21211)
-        if not (asked.get("From") or asked.get("MessagingServiceSid")):
-            raise RestError(400, 21603, "A 'From' phone number is required.")
-        text = asked.get("Body") or ""
-        if not (text or asked.get("MediaUrl") or asked.get("ContentSid")):
-            raise RestError(400, 21602, "Message body is required.")
-        if len(text) > 1600:
-            raise RestError(400, 21617, "The concatenated message body exceeds 1600 characters.")
-        if asked.get("To") in self.opted_out:
-            raise RestError(400, 21610, "Attempt to send to unsubscribed recipient")
-        media = str(len(asked.all("MediaUrl")))
-        body = {**self._common(asked, "SM", "Messages"), "direction": "outbound-api"}
-        body.update(body=text, num_segments="1", num_media=media, error_code=None)
-        self.messages.append(body)
-        return 201, body
-
-    def _check_number(self, asked: RestRequest, word: str, code: int) -> None:
+    def check_number(self, asked: RestRequest, word: str, code: int) -> None:
+        """Raise RestError with `code` unless the parameter is a number."""
         if not E164.fullmatch(asked.get(word) or ""):
             raise RestError(400, code, f"The '{word}' number is not a valid phone number.")
 
-    def _common(self, asked: RestRequest, prefix: str, kind: str) -> dict[str, Any]:
+    def common(self, asked: RestRequest, prefix: str, kind: str) -> dict[str, Any]:
+        """Return what calls and messages have in common when they are made."""
         sid, account_sid = new_sid(prefix), self._account.sid
         return {
             "sid": sid,
@@ -253,7 +225,8 @@ class Rest:
         }
 
 
-def _error(error: RestError, retry_after_s: int | None = None) -> JSONResponse:
+def error_response(error: RestError, retry_after_s: int | None = None) -> JSONResponse:
+    """Return an error as Twilio spells it."""
     body = {
         "code": error.code,
         "message": error.message,
@@ -265,4 +238,6 @@ def _error(error: RestError, retry_after_s: int | None = None) -> JSONResponse:
 
 
 async def _not_found(request: Request, _: Exception) -> JSONResponse:
-    return _error(RestError(404, 20404, f"The requested resource {request.url.path} was not found"))
+    return error_response(
+        RestError(404, 20404, f"The requested resource {request.url.path} was not found")
+    )

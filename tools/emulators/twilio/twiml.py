@@ -136,7 +136,7 @@ RULES: Mapping[str, Rule] = {
     "Redirect": Rule({"method": METHOD}, text="may"),
     "Hangup": Rule(),
     "Dial": Rule(DIAL, children=frozenset({"Number"}), text="may"),
-    "Number": Rule({"sendDigits": TEXT, **CALLBACK}, text="must"),
+    "Number": Rule({"sendDigits": TEXT, "url": URL, "method": METHOD, **CALLBACK}, text="must"),
     "Record": Rule(RECORD),
     "Reject": Rule({"reason": matches("rejected|busy")}),
 }
