@@ -62,11 +62,11 @@ class Answer:
 class Terminal:
     """Types commands, in a thread of its own: the emulators live in this test's loop."""
 
-    async def run(self, *words: str) -> Answer:
-        return await asyncio.to_thread(self.run_now, *words)
+    async def run(self, *words: str, typed: str = "") -> Answer:
+        return await asyncio.to_thread(self.run_now, *words, typed=typed)
 
-    def run_now(self, *words: str) -> Answer:
-        result = CliRunner().invoke(main, list(words), catch_exceptions=False)
+    def run_now(self, *words: str, typed: str = "") -> Answer:
+        result = CliRunner().invoke(main, list(words), input=typed, catch_exceptions=False)
         return Answer(result.exit_code, result.stdout, result.stderr)
 
 

@@ -1,0 +1,227 @@
+"""The chat and form that businesses put on their pages, in a real browser."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from playwright.async_api import Page, Route, async_playwright, expect
+from sqlmodel import select
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route as Path
+
+from ivr import api_keys, tenants
+from ivr.db.tables import KeyKind, Lead, utc_now
+from tests.channels.world import ANSWERS, World, world
+from tools.emulators.serving import serve
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A business's page that loads the widget, and the visitor who looks at it."""
+
+    w: World
+    page: Page
+    url: str
+    problems: list[str]
+
+    async def say(self, text: str) -> str:
+        """Write a line and return the answer."""
+        ours = self.page.locator(".talk .ours")
+        before = await ours.count()
+        await self.page.get_by_label("Your message").fill(text)
+        await self.page.keyboard.press("Enter")
+        await expect(self.page.locator(".talk .waiting")).to_have_count(0)
+        await expect(ours).to_have_count(before + 1)
+        return await ours.last.inner_text()
+
+
+@asynccontextmanager
+async def shop(w: World, *, language: str = "en", policy: str = "") -> AsyncIterator[Shop]:
+    """Open the page of a business in a browser; it belongs to another origin than ours."""
+    key = ""
+
+    async def home(_: Request) -> Response:
+        script = f'<script src="{w.url}/widget.js" data-key="{key}" defer></script>'
+        html = f'<!doctype html><html lang="{language}"><title>Shop</title>{script}<h1>Bikes</h1>'
+        headers = {"Content-Security-Policy": policy.format(us=w.url)} if policy else {}
+        return HTMLResponse(html, headers=headers)
+
+    async with (
+        serve(Starlette(routes=[Path("/", home)])) as port,
+        browser(language) as (page, problems),
+    ):
+        url = f"http://127.0.0.1:{port}"
+        key = await publishable(w, url)
+        await page.goto(url)
+        yield Shop(w, page, url, problems)
+
+
+@asynccontextmanager
+async def browser(language: str = "en") -> AsyncIterator[tuple[Page, list[str]]]:
+    """Lend a page of a fresh browser, and what its console complained of."""
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        context = await chromium.new_context(
+            locale=language, viewport={"width": 390, "height": 780}
+        )
+        page = await context.new_page()
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on(
+            "console",
+            lambda line: problems.append(line.text) if line.type in {"error", "warning"} else None,
+        )
+        yield page, problems
+        await chromium.close()
+
+
+async def publishable(w: World, origin: str) -> str:
+    async with w.db.write() as session:
+        tenant = await tenants.by_slug(session, tenants.DEFAULT)
+        assert tenant is not None, "the first start makes it"
+        kind = KeyKind.PUBLISHABLE
+        _, key = api_keys.make(
+            session, tenant.id, kind=kind, name="shop", origin=origin, now=utc_now()
+        )
+        return key
+
+
+async def test_a_visitor_of_another_site_chats_until_the_lead_is_delivered(sqlite_url: str) -> None:
+    strict = "default-src 'none'; script-src {us}; connect-src {us}"
+    async with world(sqlite_url) as w, shop(w, policy=strict) as s:
+        await s.page.get_by_role("button", name="Chat with us").click()
+        answers = [await s.say(text) for text in (*ANSWERS[:3], "770 555 0123", *ANSWERS[4:])]
+        books = await w.submitted()
+        assert s.problems == []
+    assert "Goodbye" in answers[-1]
+    (lead,) = (row.lead_data for row in books.succeeded)
+    assert (lead["full_name"], lead["phone"]) == ("John Doe", "+17705550123")
+    assert [row.channel for row in books.succeeded] == ["live_chat"]
+
+
+async def test_a_talk_goes_on_after_the_page_is_loaded_again(sqlite_url: str) -> None:
+    async with world(sqlite_url) as w, shop(w) as s:
+        for text in ANSWERS[:2]:
+            await s.page.get_by_role("button", name="Chat with us").click()
+            await s.say(text)
+            await s.page.reload()
+        books = await w.books()
+    assert len(books.conversations) == len(books.leads) == 1
+    assert [turn.text for turn in books.turns if turn.role == "user"] == list(ANSWERS[:2])
+
+
+async def test_a_message_that_could_not_be_sent_is_sent_once_by_another_try(
+    sqlite_url: str,
+) -> None:
+    async with world(sqlite_url) as w, shop(w) as s:
+        await s.page.clock.install()
+        await s.page.get_by_role("button", name="Chat with us").click()
+        await s.page.route("**/webhooks/live-chat", lambda route: route.abort())
+        await s.page.get_by_label("Your message").fill("Hi, I want to sell my bike 🏍")
+        await s.page.keyboard.press("Enter")
+        again = s.page.get_by_role("button", name="Try again")
+        for _ in range(4):  # the pauses between its own tries
+            await s.page.clock.run_for(10_000)
+        await expect(again).to_be_visible()
+        await s.page.unroute("**/webhooks/live-chat")
+        await again.click()
+        await expect(s.page.locator(".talk .ours")).to_have_count(2)
+        await expect(again).to_have_count(0)
+        books = await w.books()
+    assert [turn.text for turn in books.turns if turn.role == "user"] == [
+        "Hi, I want to sell my bike 🏍"
+    ]
+
+
+async def test_an_answer_lost_on_its_way_is_asked_for_again_and_the_message_taken_once(
+    sqlite_url: str,
+) -> None:
+    async with world(sqlite_url) as w, shop(w) as s:
+        answered: list[int] = []
+
+        async def lose_the_first_answer(route: Route) -> None:
+            response = await route.fetch()
+            answered.append(response.status)
+            await (route.abort() if len(answered) == 1 else route.fulfill(response=response))
+
+        await s.page.route("**/webhooks/live-chat", lose_the_first_answer)
+        await s.page.get_by_role("button", name="Chat with us").click()
+        await s.say("John Doe")
+        books = await w.books()
+    assert answered == [200, 200]
+    assert [turn.role for turn in books.turns] == ["user", "assistant"]
+
+
+async def test_a_form_says_what_is_missing_and_makes_a_lead(sqlite_url: str) -> None:
+    async with world(sqlite_url) as w, shop(w) as s:
+        await s.page.get_by_role("button", name="Chat with us").click()
+        await s.page.get_by_role("tab", name="Leave a message").click()
+        await s.page.get_by_label("Name").fill("John Doe")
+        await s.page.get_by_role("button", name="Send").click()
+        await expect(s.page.get_by_role("alert")).to_have_text(
+            "Please give a phone number or an e-mail address."
+        )
+        assert not (await w.books()).leads
+        await s.page.get_by_label("Phone").fill("770 555 0123")
+        await s.page.get_by_label("How can we help you?").fill("I sell a 2020 Yamaha MT-07")
+        await s.page.get_by_role("button", name="Send").click()
+        await expect(s.page.get_by_role("status")).to_be_visible()
+        books = await w.books()
+    assert "John Doe" in books.values_of("full_name")
+    assert "+17705550123" in books.values_of("phone")
+    assert len(books.leads) == 1
+
+
+async def test_our_own_page_is_the_same_chat_right_to_left_in_arabic(sqlite_url: str) -> None:
+    async with world(sqlite_url) as w, browser("ar-SA") as (page, problems):
+        key = await publishable(w, w.url)
+        await page.goto(f"{w.url}/widget?key={key}")
+        assert await page.locator(".page").get_attribute("dir") == "rtl"
+        await page.get_by_label("رسالتك").fill("مرحبا، أريد بيع دراجتي")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".talk .ours")).to_have_count(2)
+        books = await w.books()
+        assert problems == []
+    assert [turn.text for turn in books.turns if turn.role == "user"] == ["مرحبا، أريد بيع دراجتي"]
+
+
+async def test_a_key_of_another_site_opens_nothing(sqlite_url: str) -> None:
+    async with world(sqlite_url) as w, browser() as (page, _):
+        key = await publishable(w, "https://shop.example")
+        await page.goto(f"{w.url}/widget?key={key}")
+        await page.get_by_label("Your message").fill("Hello")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".talk .lost")).to_contain_text("belongs to another site")
+        async with w.db.read() as session:
+            assert not (await session.exec(select(Lead))).all()
+
+
+async def test_everything_to_press_is_large_enough_for_a_thumb(sqlite_url: str) -> None:
+    async with world(sqlite_url) as w, shop(w) as s:
+        await s.page.get_by_role("button", name="Chat with us").click()
+        await s.page.get_by_role("tab", name="Leave a message").click()
+        boxes = [
+            await item.bounding_box()
+            for item in await s.page.locator(
+                "button:visible, input:visible:not([type=checkbox])"
+            ).all()
+        ]
+        width = await s.page.evaluate("document.documentElement.scrollWidth")
+    assert boxes and all(box and box["height"] >= 44 and box["width"] >= 44 for box in boxes)
+    assert width <= 390, "nothing sticks out of a telephone's screen"
