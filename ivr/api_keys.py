@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from ivr.db.tables import ApiKey, KeyKind
 from ivr.errors import BadRequest, NotFound
 
-_BEGINNINGS = {KeyKind.SECRET: "ivr_sk_", KeyKind.PUBLISHABLE: "ivr_pk_"}
+BEGINNINGS = {KeyKind.SECRET: "ivr_sk_", KeyKind.PUBLISHABLE: "ivr_pk_"}
 _HINT = 12  # characters kept in clear, to tell keys apart in a list
 
 
@@ -31,7 +31,7 @@ def make(
     """
     if (kind is KeyKind.PUBLISHABLE) != (origin is not None):
         raise BadRequest("origin: expected with a publishable key, and only with one")
-    key = _BEGINNINGS[kind] + secrets.token_urlsafe(32)
+    key = BEGINNINGS[kind] + secrets.token_urlsafe(32)
     row = ApiKey(
         tenant_id=tenant_id,
         kind=kind,

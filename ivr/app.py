@@ -8,10 +8,22 @@ from typing import Any
 import structlog
 from fastapi import APIRouter
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
+from ivr.channels import (
+    chat,
+    live_chat,
+    message_status,
+    missed_call,
+    sms,
+    web_form,
+    whatsapp,
+)
+from ivr.channels.cross_origin import CrossOrigin
+from ivr.channels.desk import Desk
 from ivr.doors import problems
 from ivr.errors import IvrError, Unavailable
 from ivr.leads.profile import Profile, load_profile
@@ -21,6 +33,7 @@ from ivr.settings import Settings
 from ivr.vital_signs import Pulse
 from ivr.voice import endpoints
 from ivr.voice.sweeper import sweeping
+from ivr.web import escalations, funnel, widget
 from ivr.web.api import create_api
 
 log = structlog.get_logger(__name__)
@@ -68,14 +81,28 @@ ROUTES = [
     Route("/twilio/voice-realtime-proxied", endpoints.ring, methods=["POST"]),
     Route("/twilio/voice", endpoints.ring, methods=["POST"]),
     Route("/twilio/voice/after", endpoints.after, methods=["POST"]),
+    Route("/twilio/voice/whisper", endpoints.whisper, methods=["POST"]),
     Route("/twilio/voice/status", endpoints.status, methods=["POST"]),
     Route("/twilio/voice-ivr", endpoints.gather, methods=["POST"]),
     Route("/twilio/voice-ivr/collect", endpoints.collect, methods=["POST"]),
     WebSocketRoute("/twilio/voice/stream", endpoints.stream),
+    Route("/widget", widget.page, methods=["GET"]),
+    Route("/widget.js", widget.code, methods=["GET"]),
+    Route("/twilio/sms", sms.inbound, methods=["POST"]),
+    Route("/webhooks/sms/inbound", sms.inbound, methods=["POST"]),
+    Route("/webhooks/whatsapp/inbound", whatsapp.inbound, methods=["POST"]),
+    Route("/twilio/message-status", message_status.status, methods=["POST"]),
 ]
 
 # The JSON interface: FastAPI routers, whose routes come after these.
-ROUTERS: list[APIRouter] = []
+ROUTERS: list[APIRouter] = [
+    chat.router,
+    live_chat.router,
+    web_form.router,
+    missed_call.router,
+    funnel.router,
+    escalations.router,
+]
 
 
 def create_app(
@@ -92,12 +119,13 @@ def create_app(
             _voice(settings) as voice,
             open_state(settings, voice=voice, live=live, pulse=pulse) as state,
         ):
-            async with sweeping(state):
-                yield state
+            async with sweeping(state), Desk.open(state) as desk:
+                yield {**state, "desk": desk}
 
     return Starlette(
         routes=[*ROUTES, Mount("/", create_api(ROUTERS))],
         lifespan=lifespan,
+        middleware=[Middleware(CrossOrigin)],
         exception_handlers={IvrError: problems.explain},
     )
 

@@ -16,7 +16,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.engine import storable
-from ivr.db.tables import Conversation, ConversationStatus, Role, Turn
+from ivr.db.tables import Channel, Conversation, ConversationStatus, Role, Turn
 from ivr.errors import NotFound
 
 _OFFERED = "offered_stream"  # in a conversation's state
@@ -81,7 +81,7 @@ class ConversationStore:
             from_number=from_number,
             to_number=to_number,
             finish_after=finish_after,
-            line_due_at=finish_after,
+            line_due_at=finish_after if channel == Channel.VOICE else None,
             started_at=now,
         )
         self._session.add(conversation)
@@ -104,6 +104,19 @@ async def transcript(session: AsyncSession, conversation_id: uuid.UUID) -> Seque
         .order_by(col(Turn.position), col(Turn.id))
     )
     return (await session.exec(query)).all()
+
+
+async def latest_turns(
+    session: AsyncSession, conversation_id: uuid.UUID, count: int
+) -> Sequence[Turn]:
+    """Return what was said last, in the order in which it was said."""
+    query = (
+        select(Turn)
+        .where(Turn.conversation_id == conversation_id)
+        .order_by(col(Turn.position).desc(), col(Turn.id).desc())
+        .limit(count)
+    )
+    return (await session.exec(query)).all()[::-1]
 
 
 async def next_position(session: AsyncSession, conversation_id: uuid.UUID) -> int:
@@ -167,6 +180,24 @@ async def call_over(
     )
 
 
+async def lend_until(
+    session: AsyncSession, conversation_id: uuid.UUID, moment: datetime, *, reason: str
+) -> None:
+    """Note that others have the contact, who may come back: else it is finished at `moment`."""
+    await session.exec(
+        update(Conversation)
+        .where(
+            col(Conversation.id) == conversation_id,
+            col(Conversation.status) == ConversationStatus.OPEN,
+            col(Conversation.ended_at).is_(None),
+        )
+        .values(
+            end_reason=func.coalesce(Conversation.end_reason, reason),
+            finish_after=moment,
+        )
+    )
+
+
 async def stream_closed(
     session: AsyncSession,
     conversation_id: uuid.UUID,
@@ -180,7 +211,7 @@ async def stream_closed(
     """Note why a stream ended; the episode is finished now if the call is over, else later."""
     # Locked: the call's status comes at the same moment, and each must see what the other wrote.
     conversation = await session.get_one(Conversation, conversation_id, with_for_update=True)
-    conversation.usage = _sum_of(conversation.usage, usage)
+    add_usage(conversation, usage)
     if conversation.streams != stream:  # given up by others, and the call goes on in another one
         return
     conversation.streaming = False
@@ -189,8 +220,13 @@ async def stream_closed(
     conversation.finish_after = now if conversation.ended_at is not None else later
 
 
+def add_usage(conversation: Conversation, usage: Mapping[str, Any]) -> None:
+    """Add what an answer took to what its conversation took; the row is to be locked."""
+    conversation.usage = _sum_of(conversation.usage, usage)
+
+
 def _sum_of(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Add up what the streams of a call used; a word, as a model's name, is the last one's.
+    """Add up what the streams or answers used; a word, as a model's name, is the last one's.
 
     None is a price that is not known: then the sum is not known either.
     """
@@ -252,6 +288,7 @@ async def continue_until(
     """
     ids = [conversation_ids] if isinstance(conversation_ids, uuid.UUID) else conversation_ids
     is_finished = col(Conversation.status) == ConversationStatus.FINISHED
+    is_call = col(Conversation.channel) == Channel.VOICE  # nothing else has a line to look after
     these = update(Conversation).where(
         col(Conversation.id).in_(ids), col(Conversation.line_closed_at).is_(None)
     )
@@ -264,7 +301,7 @@ async def continue_until(
             finished_at=None,
             status=ConversationStatus.OPEN,
             finish_after=moment,
-            line_due_at=line_due_at or moment,
+            line_due_at=case((is_call, line_due_at or moment), else_=None),
             line_tries=0,
         ).execution_options(synchronize_session=False)
     )

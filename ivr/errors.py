@@ -10,6 +10,7 @@ IvrError                  500  a bug, or a part that has no better word
 ├── NotFound              404  no such row; names it
 ├── Conflict              409  the row is not in a state that allows this
 ├── TooLarge              413  the request is larger than anybody needs
+├── Unprocessable         422  a value that cannot be; names the ones that can
 ├── Unavailable           503  a part that is needed is missing or busy
 │   └── DatabaseDown      503  the database cannot be reached, or is locked; later it may work
 ├── ModelError            502  a model did not give a usable answer
@@ -73,6 +74,12 @@ class TooLarge(IvrError):
     """The request is larger than anybody needs."""
 
     status = 413
+
+
+class Unprocessable(IvrError):
+    """The request is well formed, but a value in it cannot be."""
+
+    status = 422
 
 
 class Unavailable(IvrError):

@@ -26,15 +26,19 @@ from ivr.db import Database
 from ivr.db.engine import database_path
 from ivr.db.tables import utc_now
 from ivr.errors import SettingsError
-from ivr.leads import fields
+from ivr.leads import fields, tasks
 from ivr.leads.profile import Profile, load_profile
 from ivr.leads.road import Road
+from ivr.leads.silence import Silence
 from ivr.leases import Leases
 from ivr.live_calls import LiveCalls
+from ivr.messages.outbox import Outbox
 from ivr.settings import Environment, Settings
 from ivr.turns import TurnLog
+from ivr.vendors.llm import TextModels
 from ivr.vendors.twilio import TwilioRest
 from ivr.vital_signs import Pulse
+from ivr.webhooks.delivery import Deliveries
 
 SECRET_FILE = "nps_ivr.secret"
 # The jobs compute in threads. With Python's own 5 ms all calls would wait for that long, whenever
@@ -102,6 +106,8 @@ class State(TypedDict):
     profiles: Callable[[str], Profile]
     voice: VoiceModel | None
     twilio: TwilioRest | None
+    outbox: Outbox
+    text_models: TextModels
     secret_key: bytes
     live: LiveCalls
     background: Background
@@ -141,6 +147,7 @@ async def open_state(
     db = Database(settings.database_url)
     background = Background()
     turns = TurnLog(db)
+    text_models = TextModels(settings)
     leases = Leases(db, grace=timedelta(seconds=settings.episode_grace_seconds))
     live = live_calls(settings) if live is None else live  # an empty one counts as false
     pulse = Pulse(time.monotonic()) if pulse is None else pulse
@@ -151,7 +158,13 @@ async def open_state(
         background.start(asyncio.to_thread(fields.warm))  # a call hears its first ZIP later
         async with (
             httpx.AsyncClient() as http,
-            Road.open(settings, db, http, profiles, is_live=live.__contains__) as road,
+            # Closed after the road, whose last moves are told, too.
+            Deliveries.open(db, only_public=settings.environment is Environment.PRODUCTION),
+            Silence.open(db, profiles, settings),
+            Outbox.open(settings, db, http, tasks.write_back) as outbox,
+            Road.open(
+                settings, db, http, profiles, is_live=live.__contains__, models=text_models
+            ) as road,
         ):
             gc.freeze()  # all that was imported and warmed stays
             gc.set_threshold(*COLLECT_YOUNG_ONLY)
@@ -167,6 +180,8 @@ async def open_state(
                 profiles=profiles,
                 voice=voice,
                 twilio=TwilioRest.from_settings(settings, http),
+                outbox=outbox,
+                text_models=text_models,
                 secret_key=secret_key(settings),
                 live=live,
                 background=background,

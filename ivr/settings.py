@@ -3,6 +3,8 @@
 Nothing here opens, connects or decides; entry points build one `Settings` and hand it down.
 """
 
+import base64
+import binascii
 import os
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +13,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ivr.errors import SettingsError
@@ -69,12 +71,17 @@ class Settings(BaseSettings):
 
     # The text models
     openai_model: str = "gpt-6-luna"
+    openai_reply_model: str = "gpt-6.1-terra"
+    openai_route_model: str = "gpt-6-luna"
     anthropic_api_key: SecretStr | None = None
     anthropic_base_url: str = "https://api.anthropic.com"
     anthropic_model: str = "claude-haiku-5-5"
+    anthropic_reply_model: str = "claude-sonnet-5-5"
+    anthropic_route_model: str = "claude-haiku-5-5"
     llm_provider: Literal["openai", "anthropic"] = "openai"
     extraction_runs: int = Field(default=2, ge=1, le=5)
     extraction_timeout_seconds: float = Field(default=30.0, gt=0)
+    text_model_seconds: float = Field(default=8.0, gt=0)
 
     # Twilio
     twilio_sid: str | None = None
@@ -82,6 +89,9 @@ class Settings(BaseSettings):
     twilio_auth_token_secondary: SecretStr | None = None
     twilio_phone_number: str | None = None
     twilio_api_base_url: str = "https://api.twilio.com"
+    whatsapp_template_sid: str | None = None
+    follow_up_first_hour: int = Field(default=8, ge=0, le=23)
+    follow_up_last_hour: int = Field(default=21, ge=1, le=24)
 
     # The buyer
     npa_api_base_url: str | None = None
@@ -89,6 +99,27 @@ class Settings(BaseSettings):
     npa_api_password: SecretStr | None = None
     npa_lead_source: str = "IVR"
     npa_timeout_seconds: float = Field(default=20.0, gt=0)
+
+    # Where the leads of profiles with the target "webhook" go
+    target_webhook_url: HttpUrl | None = None
+    target_webhook_secret: SecretStr | None = None
+    target_webhook_timeout_seconds: float = Field(default=20.0, gt=0)
+
+    # Calls that broke off go on by SMS, where the profile says so
+    follow_up_sms: bool = True
+    follow_up_wait_minutes: float = Field(default=30.0, gt=0)
+
+    # Written conversations
+    text_silence_hours: float = Field(default=24.0, gt=0)
+
+    # Leads that fall silent; 0: never
+    nurture_after_hours: float = Field(default=24.0, ge=0)
+    lost_after_days: float = Field(default=7.0, ge=0)
+
+    # A person takes over
+    staff_phone_number: str | None = None
+    escalation_due_minutes: float = Field(default=30.0, gt=0)
+    escalation_notice_minutes: float = Field(default=15.0, gt=0)
 
     # Limits of a call
     max_concurrent_calls: int = Field(default=200, ge=1)
@@ -116,6 +147,16 @@ class Settings(BaseSettings):
         if not url.startswith(tuple(_ASYNC_DRIVERS.values())):
             raise ValueError("expected sqlite:///path or postgresql://user@host/name")
         return url
+
+    @field_validator("target_webhook_secret")
+    @classmethod
+    def _signing_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            try:
+                base64.b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
+            except binascii.Error:
+                raise ValueError("expected whsec_ and base64") from None
+        return secret
 
     @field_validator(
         "public_base_url",
@@ -148,6 +189,12 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError) as exc:
             raise ValueError("expected a name like America/New_York") from exc
         return name
+
+    @model_validator(mode="after")
+    def _hours_in_order(self) -> "Settings":
+        if self.follow_up_first_hour >= self.follow_up_last_hour:
+            raise ValueError("FOLLOW_UP_FIRST_HOUR must be before FOLLOW_UP_LAST_HOUR")
+        return self
 
     @model_validator(mode="after")
     def _production_secrets(self) -> "Settings":
@@ -219,6 +266,7 @@ _FILE_SECRETS = (
     "twilio_auth_token",
     "twilio_auth_token_secondary",
     "npa_api_password",
+    "target_webhook_secret",
     "database_url",
 )
 

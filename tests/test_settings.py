@@ -92,3 +92,8 @@ def test_production_refuses_a_weak_secret() -> None:
 
 def test_no_secret_is_printed() -> None:
     assert "sk-hidden" not in repr(load_settings(openai_api_key="sk-hidden"))
+
+
+def test_the_hours_of_follow_ups_must_leave_some() -> None:
+    with pytest.raises(SettingsError, match="FOLLOW_UP_FIRST_HOUR must be before"):
+        load_settings(follow_up_first_hour=21, follow_up_last_hour=8)

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ivr.leads.fields import Field, vocabulary
+from ivr.leads.fields import Field
 
 EndReason = Literal["complete", "incomplete", "caller_goodbye", "silence", "transfer"]
-
-_KEYPAD = "You can also key it in on your keypad."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +58,3 @@ class Expectation:
 
     field: Field | None
     kind: Literal["answer", "yes_no", "done"]
-
-    @property
-    def hint(self) -> str:
-        """What makes the answer easier to give: the profile's help, and the keypad where it can."""
-        if self.kind == "yes_no":
-            return "Please say yes or no, or press 1 for yes and 2 for no."
-        if self.field is None:
-            return ""
-        keypad = vocabulary(self.field).kind in ("digits", "year")
-        return f"{self.field.help} {_KEYPAD if keypad else ''}".strip()

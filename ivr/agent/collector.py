@@ -11,8 +11,10 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any, Self
 
-from ivr.agent.acts import Act, CallBack, Confirm, Deny, End, EndReason, Expectation, Save, Say
-from ivr.agent.dialogue import Mode, State, restored
+from ivr.agent.acts import Act, CallBack, Deny
+from ivr.agent.agenda import Agenda
+from ivr.agent.dialogue import restored
+from ivr.agent.language import follow
 from ivr.agent.understanding import (
     Request,
     best,
@@ -32,43 +34,21 @@ from ivr.leads.fields import (
     check,
     join,
     keyed_answer,
-    spoken,
 )
 from ivr.leads.profile import Field, Profile
 
-MOST_ATTEMPTS = 4  # unusable answers to one question before we go on without it
 MOST_NUDGES = 2  # silences after one question that we bridge
 MOST_SILENCES = 5  # silences in a row after which nobody is there
+SHORT = 6  # words; more than a request has
 MOST_TURNS = 80  # a whole conversation; ends those who only ever ask back
-_THANKS = ("Thank you.", "Got it.", "Okay.")
 
 
-class Collector:
-    """One conversation by the rules. `known` needs no asking; `caller_number` is E.164."""
+class Collector(Agenda):
+    """One conversation by the rules. `known` needs no asking; `caller_number` is E.164.
 
-    def __init__(
-        self,
-        profile: Profile,
-        *,
-        today: date,
-        known: Mapping[str, str] | None = None,
-        caller_number: str | None = None,
-    ) -> None:
-        self._profile = profile
-        self._today = today
-        keys = {field.key for field in profile.fields}
-        values = {key: value for key, value in (known or {}).items() if key in keys and value}
-        self._state = State(values=values, settled=list(values), caller_number=caller_number or "")
-        self._acts: list[Act] = []
-        self._words: list[str] = []
-
-    @property
-    def expects(self) -> Expectation:
-        if self._state.mode == "done":
-            return Expectation(None, "done")
-        yes_no = self._state.mode in ("confirm", "doubt", "caller")
-        asked = self._profile.field(self._state.asking) if self._state.asking else None
-        return Expectation(asked, "yes_no" if yes_no else "answer")
+    Who writes is followed in their language, where the profile has words in it; `language` is the
+    one that is known from before. What is written is not read back.
+    """
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON-able data."""
@@ -79,28 +59,59 @@ class Collector:
         """Return the collector whose `dump` was `state`; what the profile lost since is dropped."""
         collector = cls(profile, today=today)
         collector._state = restored(state, known={field.key for field in profile.fields})
+        collector._speak(collector._state.language)
         return collector
 
     def open(self, *, greet: bool = True) -> list[Act]:
         """Return the first words: the greeting, if wanted, and the first question."""
         if greet:
-            self._words.append(self._profile.greeting)
+            self._words.append(self._greeting())
         self._advance()
         return self._taken()
 
     def hear(self, text: str, *, keyed: bool = False) -> list[Act]:
-        """Return what follows from the caller's words or keys; "" = nothing understood."""
+        """Return what follows from the caller's words or keys; "" = nothing understood.
+
+        Before `open` it is the first message of somebody who writes: it is greeted, and what it
+        tells is taken.
+        """
         state = self._state
         if state.mode == "done":
             return []
         state.turns += 1
+        if state.medium == "text":
+            known = self._original.languages
+            self._speak(follow(text, now=state.language or None, known=known) or "")
         if not state.asking:  # nothing asked yet, or the profile lost the field
-            self._advance()
+            self._hear_first(_one_line(text))
         elif state.turns > MOST_TURNS:
             self._end("incomplete")
         else:
-            self._hear(tidy(text[:LONGEST_ANSWER]), keyed=keyed)
+            self._hear(_one_line(text), keyed=keyed)
         return self._taken()
+
+    def overhear(self, text: str) -> list[Act]:
+        """Return what follows from a message whose writer had not read the question before it."""
+        asked = self.expects.field
+        if asked is not None and self.expects.kind == "answer" and asked.type != "free_text":
+            return self.hear(text)
+        if not self._save_volunteered(tidy(text[:LONGEST_ANSWER])):
+            return []
+        self._advance(thank=True)
+        return self._taken()
+
+    def _hear_first(self, text: str) -> None:
+        if self._state.medium == "voice":
+            return self._advance()
+        is_new = not self._state.question
+        greeting = [self._greeting()] if is_new else []
+        found = self._save_volunteered(text)
+        self._advance(thank=bool(found))
+        if not found and self._state.asking and request(text):
+            self._words = []
+            self._follow_request(text)
+        self._words = [*greeting, *self._words]
+        return None
 
     def _hear(self, text: str, *, keyed: bool) -> None:
         if keyed:
@@ -139,15 +150,15 @@ class Collector:
         elif state.nudges > MOST_NUDGES:
             self._give_up()
         elif state.nudges == 1:
-            self._ask_again("Sorry, I did not hear you.")
+            self._ask_again(self._phrases.say("not_heard"))
         else:
-            self._ask_again("I still cannot hear you.", self.expects.hint)
+            self._ask_again(self._phrases.say("still_not_heard"), self._hint)
 
     # --- requests ---
 
     def _follow_request(self, text: str) -> bool:
         """Do what the caller asks for besides answering; return whether that was all."""
-        if self._asked.type == "free_text" and len(text.split()) > 6:
+        if self._asked.type == "free_text" and len(text.split()) > SHORT:
             return False
         wanted = request(text)
         if wanted is None or self._volunteered(text):
@@ -155,31 +166,49 @@ class Collector:
         if wanted is Request.GOODBYE:
             if self._state.mode == "confirm" and is_yes(text):
                 self._settle(self._asked.key)
-            self._end("caller_goodbye")
+            self._take_leave()
         elif wanted is Request.REPEAT:
             self._words.append(self._state.question)
         elif wanted is Request.MACHINE:
-            self._ask_again("I am an AI assistant.")
+            self._ask_again(self._phrases.say("machine"))
         elif self._profile.transfer_number:
-            self._words.append("I will put you through. One moment, please.")
+            self._words.append(self._phrases.say("transfer"))
             self._finish("transfer")
         else:
             self._acts.append(CallBack())
-            self._ask_again("I will ask a person to call you back.")
+            self._ask_again(self._phrases.say("call_back"))
         return True
+
+    def _take_leave(self) -> None:
+        """Say goodbye; who writes and leaves no number is not told that we will be in touch."""
+        reachable = all(key in self._state.values for key in self._profile.minimum)
+        if self._state.medium == "voice" or reachable:
+            return self._end("caller_goodbye")
+        self._words.append(self._phrases.say("goodbye"))
+        return self._finish("caller_goodbye")
 
     # --- answers ---
 
     def _hear_answer(self, text: str, *, keyed: bool = False) -> None:
         extras = [] if keyed else self._save_volunteered(text)
+        if not extras and self._is_question(text):
+            return self._ask_again(self._hint) if self._count_attempt() else None
+        if self._asked.type == "free_text" and _knows_nothing(text):
+            return self._give_up()
         verdict = self._verdict(text, extras)
         if extras and isinstance(verdict, Refused):
             return self._advance(thank=True)
         return self._take(verdict, text, keyed=keyed)
 
+    def _is_question(self, text: str) -> bool:
+        """Whether a question is written where any words would be taken for the answer."""
+        is_free = self._state.medium == "text" and self._asked.type == "free_text"
+        return is_free and text.endswith(("?", "؟"))
+
     def _volunteered(self, text: str) -> dict[str, Accepted]:
-        values = self._state.values
-        return volunteered(self._asked, self._profile.fields, values, text, today=self._today)
+        asked = self._asked if self._state.asking else None
+        fields, values = self._profile.told, self._state.values
+        return volunteered(asked, fields, values, text, today=self._today)
 
     def _save_volunteered(self, text: str) -> list[Field]:
         """Save the answers to other questions in `text`; return the fields they answer."""
@@ -192,6 +221,8 @@ class Collector:
         """Return the verdict on the asked field, with its beginning heard before if any."""
         asked, state = self._asked, self._state
         text = without_no(asked, text)
+        # What nobody asks for is only told along the way: "next month" answers both.
+        extras = [field for field in extras if field.asked]
         verdict = best(asked, text, extras, today=self._today)
         if isinstance(verdict, Doubtful) and verdict.suggestion == state.suggestion:
             return check(asked, text, today=self._today, insisted=True)
@@ -208,11 +239,11 @@ class Collector:
                 self._save(state.asking, value, text, settled=keyed)
                 if not more:
                     return self._advance(thank=True)
-                self._ask(more, mode="more")
+                self._ask(self._phrases.more(more), mode="more")
             case Doubtful(suggestion=suggestion, question=question):
                 if self._count_attempt():
                     state.suggestion, state.heard = suggestion, text
-                    self._ask(question, mode="doubt")
+                    self._ask(self._phrases.doubt(question, suggestion), mode="doubt")
             case Refused(reason=reason, partial=partial):
                 self._refuse(text, reason, partial)
         return None
@@ -223,9 +254,10 @@ class Collector:
             return
         self._state.partial = partial
         self._state.mode = "answer"
-        again = self._asked.ask if not partial else f"Please say the whole {self._asked.label}."
-        helped = self.expects.hint if self._state.attempts[self._asked.key] > 1 else ""
-        self._words += ["Sorry,", f"{reason}.", helped]
+        asked = self._asked
+        again = asked.ask if not partial else self._phrases.say("say_whole", label=asked.label)
+        is_second = self._state.attempts[asked.key] > 1
+        self._words += [self._phrases.refused(reason), self._hint if is_second else ""]
         self._ask(again)
 
     def _hear_more(self, text: str) -> None:
@@ -256,7 +288,7 @@ class Collector:
             return self._deny()
         if extras:
             return self._advance(thank=True)
-        return self._ask_again(self.expects.hint) if self._count_attempt() else None
+        return self._ask_again(self._hint) if self._count_attempt() else None
 
     def _correct(self, answer: Accepted, text: str, *, keyed: bool) -> None:
         """Take the value that the caller gave instead of the one read back, and read that back."""
@@ -270,7 +302,7 @@ class Collector:
         self._acts.append(Deny(state.asking))
         del state.values[state.asking]
         if self._count_attempt():
-            self._words.append("Sorry about that.")
+            self._words.append(self._phrases.say("sorry"))
             self._ask(self._asked.ask, mode="answer")
 
     def _hear_doubt(self, text: str, *, keyed: bool) -> None:
@@ -281,7 +313,7 @@ class Collector:
             self._save_volunteered(rest)
             return self._advance(thank=True)
         if answer is False and rest in ("", text):
-            self._words.append("Sorry about that.")
+            self._words.append(self._phrases.say("sorry"))
             return self._ask(self._asked.ask, mode="answer")
         self._state.mode = "answer"
         return self._hear_answer(rest if answer is False else text, keyed=keyed)
@@ -303,97 +335,12 @@ class Collector:
         self._state.mode = "answer"  # neither yes nor no: perhaps the beginning of a number
         return self._hear_answer(text, keyed=keyed)
 
-    # --- going on ---
 
-    @property
-    def _asked(self) -> Field:
-        return self._profile.field(self._state.asking)
+def _one_line(text: str) -> str:
+    """Return `text` with its lines as clauses: several messages may come as one."""
+    return tidy(re.sub(r"(?<=\w)\s*\n\s*", ", ", text[:LONGEST_ANSWER]))
 
-    def _save(
-        self, key: str, value: str, heard: str, *, settled: bool = False, insisted: bool = False
-    ) -> None:
-        state = self._state
-        state.values[key] = value
-        state.settled = [name for name in state.settled if name != key]
-        state.skipped = [name for name in state.skipped if name != key]
-        self._acts.append(Save(key, value, heard, insisted=insisted))
-        if settled:
-            self._settle(key)
 
-    def _settle(self, key: str) -> None:
-        self._state.settled.append(key)
-        if self._profile.field(key).confirm:
-            self._acts.append(Confirm(key))
-
-    def _count_attempt(self, weight: int = 1) -> bool:
-        """Count an unusable answer; when there were too many, go on without and return False."""
-        key = self._state.asking
-        self._state.attempts[key] = self._state.attempts.get(key, 0) + weight
-        if self._state.attempts[key] < MOST_ATTEMPTS:
-            return True
-        self._give_up()
-        return False
-
-    def _give_up(self) -> None:
-        """Go on without an answer, or without its confirmation; a strict profile ends here."""
-        state = self._state
-        if state.asking in state.values:
-            state.settled.append(state.asking)
-            return self._advance()
-        if self._profile.policy == "strict":
-            return self._end("incomplete")
-        state.skipped.append(state.asking)
-        self._words.append("Let us go on.")
-        return self._advance()
-
-    def _advance(self, *, thank: bool = False) -> None:
-        """Ask what comes next: to confirm, then what is missing, then say goodbye."""
-        state = self._state
-        state.suggestion = state.heard = state.partial = ""
-        thanks = [_THANKS[len(state.values) % len(_THANKS)]] if thank else []
-        for entry in self._profile.fields:
-            if entry.confirm and entry.key in state.values and entry.key not in state.settled:
-                state.asking = entry.key
-                self._words += thanks
-                said = spoken(entry, state.values[entry.key])
-                return self._ask(f"I have {said} as your {entry.label}. Is that right?", "confirm")
-        for entry in self._profile.required:
-            if entry.key not in state.values and entry.key not in state.skipped:
-                self._words += thanks
-                return self._ask_for(entry)
-        missing = any(entry.key not in state.values for entry in self._profile.required)
-        return self._end("incomplete" if missing else "complete")
-
-    def _ask_for(self, entry: Field) -> None:
-        state = self._state
-        state.asking = entry.key
-        usable = entry.ask_caller and state.caller_number
-        if usable and isinstance(check(entry, usable, today=self._today), Accepted):
-            number = spoken(entry, state.caller_number)
-            return self._ask(entry.ask_caller.replace("{number}", number), mode="caller")
-        return self._ask(entry.ask, mode="answer")
-
-    def _ask(self, question: str, mode: Mode | None = None) -> None:
-        self._state.nudges = 0
-        self._state.question = question
-        self._state.mode = mode or self._state.mode
-        self._words.append(question)
-
-    def _ask_again(self, *before: str) -> None:
-        self._words += [*before, self._state.question]
-
-    def _end(self, reason: EndReason) -> None:
-        self._words.append(self._profile.closing)
-        self._finish(reason)
-
-    def _finish(self, reason: EndReason) -> None:
-        self._state.mode = "done"
-        self._acts.append(End(reason))
-
-    def _taken(self) -> list[Act]:
-        """Return the acts: what is saved and confirmed, then one Say, then the end if it is one."""
-        words = " ".join(filter(None, self._words))
-        ends = [act for act in self._acts if isinstance(act, End)]
-        acts = [act for act in self._acts if not isinstance(act, End)]
-        self._acts, self._words = [], []
-        return [*acts, *([Say(words)] if words else []), *ends]
+def _knows_nothing(text: str) -> bool:
+    """Whether it says no more than "I don't know", in an answer that may be any words."""
+    return is_unknowing(text) and len(text.split()) <= SHORT

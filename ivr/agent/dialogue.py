@@ -5,8 +5,11 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from ivr.agent.phrases import Medium
+
 # answer: of `asking`. confirm: its value was read back. doubt: `suggestion` was asked back.
 # caller: whether the number they call from will do. more: what completes the value, if anything.
+STATE = "collector"  # in a conversation's state: where its collector stands
 Mode = Literal["answer", "confirm", "doubt", "caller", "more", "done"]
 
 
@@ -26,6 +29,8 @@ class State:
     silences: int = 0
     turns: int = 0
     caller_number: str = ""  # "" once it was refused
+    medium: Medium = "voice"
+    language: str = ""  # of the other's words; "" as long as they did not tell
 
 
 def restored(saved: Mapping[str, Any], *, known: Set[str]) -> State:

@@ -2,13 +2,16 @@
 
 import re
 
+from ivr.leads.field_types.speech import without_arabic_signs
 from ivr.leads.profile import Profile
 
 _CALLER = re.compile(
     r"\b(?:good ?bye|bye(?: bye|-bye)?|hang(?:ing)? up|talk to you later"
     r"|have a (?:good|great|nice) (?:day|one|night)|(?:i|i've) (?:have to|gotta|got to) go"
     r"|end (?:the|this) call|not interested|stop calling|forget it"
-    r"|never ?mind)\b",
+    r"|never ?mind)\b"
+    r"|(?<!\w)(?:مع السلامة|[إا]لى اللقاء|في [أا]مان الله|وداعا|باي|(?:لست|غير|مش|مو) مهتما?"
+    r"|لا تتصلوا?|لا تراسل(?:ني|وني))(?!\w)",
     re.IGNORECASE,
 )
 _ASKING = re.compile(r"\?\s*$")
@@ -23,7 +26,7 @@ def is_goodbye(profile: Profile, assistant_text: str) -> bool:
 
 def caller_says_goodbye(text: str) -> bool:
     """Whether the caller wants to end the call."""
-    return bool(_CALLER.search(text.replace("\u2019", "'")))
+    return bool(_CALLER.search(without_arabic_signs(text.replace("\u2019", "'"))))
 
 
 def _words(text: str) -> str:

@@ -14,13 +14,18 @@ from zoneinfo import ZoneInfo
 import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ivr.agent.tool_schemas import END_REASONS
+from ivr.agent.dialogue import STATE
+from ivr.agent.mistaken_identity import denial
+from ivr.agent.tool_schemas import END_REASONS, SHARE_DEMO
 from ivr.db import Database
 from ivr.db.tables import Conversation, FieldValue, Source, utc_now
 from ivr.errors import ProfileError
-from ivr.leads import stages, tasks, values
+from ivr.leads import identity, stages, tasks, values
 from ivr.leads.fields import Accepted, Checked, Doubtful, Refused, check, spoken
 from ivr.leads.profile import Field, Profile
+from ivr.leads.same_name import shares_a_word
+
+DEMO_SHARED = "demo_shared"  # the field that a profile with a demo has
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +40,7 @@ class ToolOutput:
 
 
 class ToolBox:
-    """The tools of one conversation."""
+    """The tools of one conversation; `reads_back`: what is easily misheard is to be confirmed."""
 
     def __init__(
         self,
@@ -45,12 +50,14 @@ class ToolBox:
         *,
         zone: ZoneInfo,
         now: Callable[[], datetime] = utc_now,
+        reads_back: bool = True,
     ) -> None:
         self._db = db
         self._profile = profile
         self._conversation = conversation
         self._zone = zone
         self._now = now
+        self._reads_back = reads_back
 
     async def run(self, name: str, arguments: str) -> ToolOutput:
         """Run the tool `name`; whatever the model got wrong is answered in words, never raised."""
@@ -69,24 +76,29 @@ class ToolBox:
         match name:
             case "save_field":
                 return await self.save_field(
-                    _text(given, "name"),
+                    self._told(_text(given, "name")),
                     _text(given, "value"),
                     heard_as=_text(given, "heard_as"),
                     insisted=given.get("insisted") is True,
                 )
             case "confirm_field":
                 return await self.confirm_field(
-                    _text(given, "name"), confirmed=given.get("confirmed") is True
+                    self._told(_text(given, "name")), confirmed=given.get("confirmed") is True
                 )
             case "end_call":
                 reason = _text(given, "reason")
                 known = reason if reason in END_REASONS else "complete"
                 return ToolOutput(_json(ending=True), ends=known)
+            case "not_this_person":
+                recycled = given.get("number_is_theirs_now") is True
+                return await self.not_this_person(recycled=recycled)
             case "promise_call_back":
                 await self.ask_call_back()
                 return ToolOutput(_json(promised=True))
             case "transfer_to_person":
                 return await self._transfer()
+            case name if name == SHARE_DEMO and name in self._profile.tools:
+                return await self._share_demo(given)
         return _problem(f"there is no tool {name}")
 
     async def save_field(
@@ -100,30 +112,96 @@ class ToolBox:
     ) -> ToolOutput:
         """Check and commit one value; answer what was saved, or why not, and what is missing."""
         field, now = self._profile.field(name), self._now()
+        async with self._db.write() as session:
+            checked = await self._put(
+                session, field, value, heard_as=heard_as, insisted=insisted, source=source, now=now
+            )
+            held = await self._assess(session, now)
+        return ToolOutput(self._saved(field, checked, held))
+
+    async def save_found(self, found: Mapping[str, tuple[str, str]]) -> None:
+        """Save what rules found in what the contact wrote, and move the lead.
+
+        `found` has values and the words around them by field; what anybody has tried to save
+        before is left as it is: they knew better.
+        """
+        now = self._now()
+        async with self._db.write() as session:
+            rows = await values.history(session, self._conversation.lead_id) if found else []
+            tried = {row.name for row in rows if row.source != Source.CALLER_ID}
+            shown = {row.name for row in rows}
+            for name in found.keys() - tried:
+                value, words = found[name]
+                await self._put(
+                    session,
+                    self._profile.field(name),
+                    value,
+                    heard_as=words,
+                    insisted=True,
+                    # The network's number gives way only to one that the contact gave.
+                    source=Source.TYPED if name in shown else Source.INFERRED,
+                    now=now,
+                )
+            await self._assess(session, now)
+
+    async def _share_demo(self, given: Mapping[str, Any]) -> ToolOutput:
+        """Save what the model hands over and that the demo goes out, all in one step (S0.31)."""
+        now, problems = self._now(), {}
+        async with self._db.write() as session:
+            for field in self._profile.told:
+                value = _text(given, field.key) or _text(given, _short(field.key))
+                if not value:
+                    continue
+                checked = await self._put(session, field, value, source=Source.TOOL, now=now)
+                if not isinstance(checked, Accepted):
+                    problems[field.key] = _why_not(checked)
+            flag = self._profile.field(DEMO_SHARED)
+            await self._put(session, flag, "yes", source=Source.TOOL, now=now)
+            missing = self._missing(await self._assess(session, now))
+        demo = self._profile.demo
+        send = f"{demo.text}: {demo.url}" if demo else "say that the demo is on its way"
+        return ToolOutput(_json(shared=True, send=send, not_saved=problems, missing=missing))
+
+    async def _put(
+        self,
+        session: AsyncSession,
+        field: Field,
+        value: str,
+        *,
+        source: Source,
+        now: datetime,
+        heard_as: str = "",
+        insisted: bool = False,
+    ) -> Checked:
+        """Check one value and add it, or the attempt."""
         today = now.astimezone(self._zone).date()
         checked = check(field, value, today=today, insisted=insisted)
         accepted = checked if isinstance(checked, Accepted) else None
-        async with self._db.write() as session:
-            await values.add(
-                session,
-                self._conversation,
-                name=name,
-                value=accepted.value if accepted else None,
-                raw=value,
-                source=source,
-                problem=_why_not(checked),
-                quote=heard_as or None,
-                details=accepted.details if accepted else None,
-                now=now,
-            )
-            held = await self._assess(session, now)
-        return ToolOutput(_saved(field, checked, held, self._missing(held)))
+        await values.add(
+            session,
+            self._conversation,
+            name=field.key,
+            value=accepted.value if accepted else None,
+            raw=value,
+            source=source,
+            problem=_why_not(checked),
+            quote=heard_as or None,
+            details=accepted.details if accepted else None,
+            now=now,
+        )
+        return checked
+
+    def _told(self, name: str) -> str:
+        """Return the name of a field that a contact can tell; raise `ProfileError`."""
+        if self._profile.field(name) not in self._profile.told:
+            raise ProfileError(f"{name} is not for you to save")
+        return name
 
     async def confirm_field(self, name: str, *, confirmed: bool) -> ToolOutput:
         """Note that the caller agreed with what was read back, or that it is wrong."""
         field, now = self._profile.field(name), self._now()
         async with self._db.write() as session:
-            held = (await values.current(session, self._conversation.lead_id)).get(name)
+            held = (await identity.shown(session, self._conversation)).get(name)
             if held is None:
                 return _problem(f"{name} has no value yet; ask: {field.ask}")
             await values.add(
@@ -138,20 +216,74 @@ class ToolBox:
                 details=held.details,
                 now=now,
             )
-            missing = self._missing(await self._assess(session, now))
+            missing = self._missing(await self._assess(session, now, taken_back=not confirmed))
         return ToolOutput(_json(field=name, confirmed=confirmed, missing=missing))
 
-    async def _assess(self, session: AsyncSession, now: datetime) -> dict[str, FieldValue]:
-        """Move the lead to where its values put it; return them."""
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation as it was when it changed hands last."""
+        return self._conversation
+
+    async def hear_denial(self, text: str) -> bool:
+        """Whether the words say that we take them for somebody else, which we then do no more."""
+        denied = denial(text)
+        if denied is None:
+            return False
+        async with self._db.read() as session:
+            known = await identity.known(session, self._conversation)
+        names = [known.get(it.key) for it in self._profile.fields if it.type == "person_name"]
+        if denied.name and not any(shares_a_word(denied.name, name) for name in names):
+            return False
+        await self.not_this_person(recycled=denied.recycled)
+        return True
+
+    async def not_this_person(self, *, recycled: bool) -> ToolOutput:
+        """Take them for somebody else from now on, and answer what is to be asked of them."""
+        async with self._db.write() as session:
+            self._conversation = await identity.not_this_person(
+                session, self._conversation, self._profile, recycled=recycled, now=self._now()
+            )
+            state = self._conversation.state  # the rules must not remember the other one either
+            self._conversation.state = {key: state[key] for key in state if key != STATE}
+            missing = self._missing(await identity.shown(session, self._conversation))
+        return ToolOutput(_json(forgotten=True, missing=missing))
+
+    async def _assess(
+        self, session: AsyncSession, now: datetime, *, taken_back: bool = False
+    ) -> dict[str, FieldValue]:
+        """Move the lead to where its values put it; return those that may be shown here."""
         lead = await stages.lock(session, self._conversation.lead_id)
-        held = await values.current(session, lead.id)
-        await stages.assess(session, lead, self._profile, held, met=True, now=now)
-        return held
+        rows = await values.history(session, lead.id)
+        held = values.choose(rows)
+        await stages.assess(
+            session, lead, self._profile, held, met=True, now=now, taken_back=taken_back
+        )
+        return await identity.among(session, self._conversation, rows)
+
+    async def missing(self) -> list[str]:
+        """Return what is still to be asked."""
+        async with self._db.read() as session:
+            return self._missing(await identity.shown(session, self._conversation))
 
     def _missing(self, held: Mapping[str, FieldValue]) -> list[str]:
         """Return what is still to be asked: a number that only the network told is, too."""
         given = {name for name, row in held.items() if row.source != Source.CALLER_ID}
         return [field.key for field in self._profile.required if field.key not in given]
+
+    def _saved(self, field: Field, checked: Checked, held: Mapping[str, FieldValue]) -> str:
+        match checked:
+            case Doubtful(suggestion=suggestion, question=question):
+                return _json(saved=False, field=field.key, ask_back=question, suggestion=suggestion)
+            case Refused(reason=reason):
+                return _json(saved=False, field=field.key, problem=reason)
+            case Accepted(value=value, ask_more=ask_more):
+                answer: dict[str, Any] = {"saved": True, "field": field.key, "value": value}
+                if self._reads_back:
+                    is_confirmed = held[field.key].source == Source.CONFIRMED
+                    answer["read_back"] = spoken(field, value)
+                    answer["confirm"] = field.confirm and not is_confirmed
+                answer["missing"] = self._missing(held)
+                return _json(**answer, ask_more=ask_more) if ask_more else _json(**answer)
 
     async def ask_call_back(self) -> None:
         """Have a person call back: the caller asked for one."""
@@ -167,27 +299,6 @@ class ToolBox:
         return ToolOutput(_json(transferring=True), transfer=True)
 
 
-def _saved(
-    field: Field, checked: Checked, held: Mapping[str, FieldValue], missing: list[str]
-) -> str:
-    match checked:
-        case Accepted(value=value, ask_more=ask_more):
-            is_confirmed = held[field.key].source == Source.CONFIRMED
-            answer = {
-                "saved": True,
-                "field": field.key,
-                "value": value,
-                "read_back": spoken(field, value),
-                "confirm": field.confirm and not is_confirmed,
-                "missing": missing,
-            }
-            return _json(**answer, ask_more=ask_more) if ask_more else _json(**answer)
-        case Doubtful(suggestion=suggestion, question=question):
-            return _json(saved=False, field=field.key, ask_back=question, suggestion=suggestion)
-        case Refused(reason=reason):
-            return _json(saved=False, field=field.key, problem=reason)
-
-
 def _why_not(checked: Checked) -> str | None:
     match checked:
         case Doubtful(question=question):
@@ -195,6 +306,11 @@ def _why_not(checked: Checked) -> str | None:
         case Refused(reason=reason):
             return reason
     return None
+
+
+def _short(key: str) -> str:
+    """Return the short word that models use for a field: "course" for "selected_course"."""
+    return {"selected_course": "course", "education_level": "education"}.get(key, key)
 
 
 def _text(given: Mapping[str, Any], key: str) -> str:

@@ -9,7 +9,8 @@ from datetime import date
 from enum import StrEnum
 
 from ivr.agent.goodbye import caller_says_goodbye
-from ivr.leads.field_types.speech import after_correction, tidy
+from ivr.agent.person_request import wants_person
+from ivr.leads.field_types.speech import after_correction, tidy, without_arabic_signs
 from ivr.leads.field_types.spoken_numbers import FILLERS, is_number_word, tokens
 from ivr.leads.field_types.yes_no import is_yes, split_answer
 from ivr.leads.fields import (
@@ -23,28 +24,23 @@ from ivr.leads.fields import (
     vocabulary,
 )
 
-_PERSON = re.compile(
-    r"\b(?:speak|talk)(?:ing)? (?:to|with) (?:an? |the |some)?(?:\w+ )?"
-    r"(?:person|human|agent|one|body|representative|operator|manager|salesman|someone|somebody)\b"
-    r"|\b(?:real (?:person|human)|live (?:person|agent)|transfer me|connect me|put me through"
-    r"|customer service)\b"
-    r"|^(?:an? |the )?(?:agent|representative|operator|human|person|someone)(?:,? please)?[.!]?$",
-    re.IGNORECASE,
-)
 _REPEAT = re.compile(
     r"\b(?:repeat|say (?:that|it) again|one more time|come again|what (?:did you say|was that)"
     r"|(?:didn't|did not|couldn't|can't) (?:hear|catch|understand))\b"
+    r"|(?<!\w)(?:كرر|[أا]عد|تعيد|ممكن تعيد|مرة [أا]خرى|لم [أا]فهم|ما فهمت|ماذا (?:قلت|تقصد))(?!\w)"
     r"|^(?:sorry|pardon(?: me)?|excuse me|huh|what|again)[?.!, ]*$",
     re.IGNORECASE,
 )
 _MACHINE = re.compile(
-    r"\b(?:are you|is this|am i (?:talking|speaking) (?:to|with)) (?:an? |the )?"
-    r"(?:real |live |actual )?(?:robot|bot|machine|computer|ai|human|person|recording)\b",
+    r"\bwho are you\b|(?<!\w)من [أا]نت(?!\w)"
+    r"|\b(?:are you|is this|am i (?:talking|speaking) (?:to|with)) (?:an? |the )?"
+    r"(?:real |live |actual )?(?:robot|bot|machine|computer|ai|human|person|recording)\b"
+    r"|(?<!\w)(?:هل )?[أا]نت (?:روبوت|بوت|[آا]لة|[آا]لي|[إا]نسان|شخص حقيقي|ذكاء اصطناعي)(?!\w)",
     re.IGNORECASE,
 )
 _CORRECTING = re.compile(
     r"^(?:no|nope|wait|sorry)\b|\b(?:actually|i meant?|correct(?:ion)?|change|wrong|not right"
-    r"|instead|mistake|should be)\b",
+    r"|instead|mistake|should be)\b|(?<!\w)(?:[أا]قصد|عفوا|بل|بدلا|تصحيح|خطأ)(?!\w)",
     re.IGNORECASE,
 )
 _COMMON_WORDS = frozenset("of the a an your full code number vehicle".split())
@@ -61,10 +57,10 @@ class Request(StrEnum):
 
 def request(text: str) -> Request | None:
     """Return what the caller asks for, None when it is nothing of that kind."""
-    plain = tidy(text)
+    plain = without_arabic_signs(tidy(text))
     if _MACHINE.search(plain):
         return Request.MACHINE
-    if _PERSON.search(plain):
+    if wants_person(plain):
         return Request.PERSON
     if caller_says_goodbye(plain):
         return Request.GOODBYE
@@ -72,17 +68,23 @@ def request(text: str) -> Request | None:
 
 
 def volunteered(
-    asked: Field, fields: Iterable[Field], values: Mapping[str, str], text: str, *, today: date
+    asked: Field | None,
+    fields: Iterable[Field],
+    values: Mapping[str, str],
+    text: str,
+    *,
+    today: date,
 ) -> dict[str, Accepted]:
     """Return clear answers within `text` to others than `asked`: missing ones, and corrections."""
     found = {}
     for field in fields:
-        answer = None if field.key == asked.key else find(field, text, today=today)
+        is_asked = asked is not None and field.key == asked.key
+        answer = None if is_asked else find(field, text, today=today)
         if answer is None or answer.value == values.get(field.key):
             continue
-        if _may_be_part(asked, field, text):
+        if asked is not None and _may_be_part(asked, field, text):
             continue
-        if field.key not in values or _is_correction(field, text):
+        if field.key not in values or _is_correction(field, text, asked):
             found[field.key] = answer
     return found
 
@@ -131,7 +133,7 @@ def _first_usable(verdicts: list[Checked]) -> Checked | None:
 
 
 def _clauses(text: str) -> list[str]:
-    parts = re.split(r"[,;!?]\s*|\.\s+|\band\b", text)
+    parts = re.split(r"[,;!?،؛؟\n]\s*|\.\s+|\band\b", text)
     clauses = [part.strip() for part in parts if part.strip()]
     return clauses if len(clauses) > 1 else []
 
@@ -145,8 +147,13 @@ def _may_be_part(asked: Field, other: Field, text: str) -> bool:
     )
 
 
-def _is_correction(field: Field, text: str) -> bool:
-    """Whether `text` corrects: it says so, or names the field ("my zip is ...")."""
+def _is_correction(field: Field, text: str, asked: Field | None) -> bool:
+    """Whether `text` corrects: it says so, or names the field ("my zip is ...").
+
+    An answer in free words may speak of anything: there it must begin with it.
+    """
+    if asked is not None and asked.type == "free_text":
+        return bool(_CORRECTING.match(tidy(text)))
     words = set(re.findall(r"\w+", text.casefold()))
     named = set(re.findall(r"[a-z]+", f"{field.label} {field.key}".casefold())) - _COMMON_WORDS
     return bool(_CORRECTING.search(tidy(text)) or words & named)

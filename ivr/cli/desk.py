@@ -38,11 +38,9 @@ async def open_desk() -> AsyncIterator[Desk]:
         yield Desk(settings, db, tenant, clock(tenant.timezone, now=utc_now()))
 
 
-def quiet_logs(settings: Settings) -> None:
-    """Let only warnings through, on stderr: stdout belongs to the answer."""
-    logs.configure(
-        settings.log_format, settings.log_pii, level="WARNING", secrets=secrets_of(settings)
-    )
+def quiet_logs(settings: Settings, *, level: str = "WARNING") -> None:
+    """Let only what is worse than `level` through, on stderr: stdout belongs to the answer."""
+    logs.configure(settings.log_format, settings.log_pii, level=level, secrets=secrets_of(settings))
 
 
 def secrets_of(settings: Settings) -> list[str]:

@@ -66,6 +66,8 @@ def sections(told: Story, clock: Clock) -> list[tuple[str, RenderableType]]:
     ]
     if told.tasks:
         parts.append(("Tasks", _tasks(told, clock)))
+    if told.escalations:
+        parts.append(("Escalations", _escalations(told, clock)))
     return [*parts, ("Next", _lines(story.next_steps(told, clock)))]
 
 
@@ -244,6 +246,15 @@ def _tasks(told: Story, clock: Clock) -> Text:
     return _lines(lines)
 
 
+def _escalations(told: Story, clock: Clock) -> Text:
+    lines = []
+    for row in told.escalations:
+        why = f"{row.trigger.replace('_', ' ')}: {one_line(row.reason)}"
+        came_of_it = one_line(row.resolution or row.state)
+        lines.append(f"{clock.local(row.created_at)}  {why}; {came_of_it}")
+    return _lines(lines)
+
+
 def _submissions(told: Story, clock: Clock) -> RenderableType:
     if not told.submissions:
         return Text("none")
@@ -289,6 +300,7 @@ def document(told: Story, clock: Clock) -> dict[str, Any]:
         "attempts": [row.model_dump(exclude={"tenant_id"}) for row in told.attempts],
         "reviews": [row.model_dump(exclude={"tenant_id"}) for row in told.reviews],
         "tasks": [row.model_dump(exclude={"tenant_id"}) for row in told.tasks],
+        "escalations": [row.model_dump(exclude={"tenant_id"}) for row in told.escalations],
         "usage": call.usage,
     }
 

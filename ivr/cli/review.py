@@ -11,7 +11,7 @@ from ivr.cli.desk import Desk, open_desk
 from ivr.cli.terminal import JsonFlag, add, commands, one_line, print_json, screen, show, table
 from ivr.db.tables import Conversation, ReviewItem, ReviewKind
 from ivr.errors import BadRequest
-from ivr.leads import review
+from ivr.leads import merge_review, review
 from ivr.leads.profile import load_profile
 
 ItemId = Annotated[int, typer.Argument(metavar="ID", help="The id that `ivr review list` shows.")]
@@ -66,13 +66,43 @@ def _print(desk: Desk, found: list[tuple[ReviewItem, Conversation]]) -> None:
 
 
 def _question(item: ReviewItem) -> list[str]:
-    if item.kind != ReviewKind.EXTRACTION:
+    if item.kind == ReviewKind.MERGE:
+        return _about_people(item)
+    if item.kind == ReviewKind.AMBIGUOUS_SUBMISSION:
         reason = one_line(item.detail.get("reason", ""))
         return [f"did the buyer take it? {reason}", "then retry --force or resolve the failed lead"]
     return [
         f"{name}: {' or '.join(one_line(answer or 'nothing') for answer in answers)}?"
         for name, answers in item.detail.get("fields", {}).items()
     ]
+
+
+def _about_people(item: ReviewItem) -> list[str]:
+    names = [one_line(name) for name in item.detail["names"] if name]
+    shared = item.detail["kind"] or "number"
+    return [
+        f"one person, or two who share a {shared}? {' and '.join(names)}",
+        "then `ivr review same` or `ivr review different`",
+    ]
+
+
+def same(number: ItemId) -> None:
+    """Say that the two people in question are one: they become one contact with one lead."""
+    asyncio.run(_decide_who(number, are_one=True))
+    typer.echo(f"review item {number} decided: one person")
+
+
+def different(number: ItemId) -> None:
+    """Say that the two people in question are two, and stay so."""
+    asyncio.run(_decide_who(number, are_one=False))
+    typer.echo(f"review item {number} decided: two people")
+
+
+async def _decide_who(number: int, *, are_one: bool) -> None:
+    async with open_desk() as desk, desk.db.write() as session:
+        await merge_review.decide(
+            session, cache(load_profile), desk.tenant, number, are_one=are_one, now=desk.clock.now
+        )
 
 
 def decide(number: ItemId, answers: Answers) -> None:
@@ -104,3 +134,5 @@ async def _decide(number: int, answers: dict[str, str]) -> bool:
 app = commands("Answer what only a person can decide.")
 add(app, list_, "list")
 add(app, decide)
+add(app, same)
+add(app, different)

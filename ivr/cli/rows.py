@@ -19,10 +19,10 @@ from ivr.db.tables import (
     SucceededLead,
     Tenant,
 )
-from ivr.leads.profile import Profile
+from ivr.leads.profile import PHONES, Profile
 
 # Who it was: the type of the field, and its key where no profile says which it is.
-_USUAL = {"person_name": "full_name", "us_phone": "phone"}
+_USUAL = {"person_name": "full_name", **dict.fromkeys(PHONES, "phone")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Line:
     @property
     def phone(self) -> str:
         """Return the person's number as people write it, "" when it is not known."""
-        return phone(self._first("us_phone"))
+        return phone(self._first(*PHONES))
 
     @property
     def missing(self) -> list[str]:
@@ -66,9 +66,9 @@ class Line:
             others = [item.key for item in self.profile.fields if item.type not in _USUAL]
         return " ".join(plain(self.data[key]) for key in others if self.data.get(key))
 
-    def _first(self, kind: str) -> str:
+    def _first(self, *kinds: str) -> str:
         fields = self.profile.fields if self.profile else ()
-        key = next((item.key for item in fields if item.type == kind), _USUAL[kind])
+        key = next((item.key for item in fields if item.type in kinds), _USUAL[kinds[0]])
         return plain(self.data.get(key) or "")
 
 

@@ -18,6 +18,7 @@ from ivr.conversations import transcript
 from ivr.db.tables import (
     Conversation,
     ConversationStatus,
+    Escalation,
     FailedLead,
     FieldValue,
     Lead,
@@ -35,7 +36,7 @@ from ivr.db.tables import (
     Turn,
 )
 from ivr.errors import NotFound, ProfileError
-from ivr.leads import tasks, values
+from ivr.leads import escalations, tasks, values
 from ivr.leads.handover import profile_of
 from ivr.leads.profile import Profile, load_profile
 from ivr.voice.commands import EndReason
@@ -68,6 +69,7 @@ class Story:
     failed: Sequence[FailedLead]
     reviews: Sequence[ReviewItem]
     tasks: Sequence[Task]
+    escalations: Sequence[Escalation]
 
     @property
     def is_open(self) -> bool:
@@ -131,6 +133,7 @@ async def read(session: AsyncSession, tenant: Tenant, session_key: str) -> Story
         failed=await _rows(session, FailedLead, session_id=conversation.id),
         reviews=await _rows(session, ReviewItem, conversation_id=conversation.id),
         tasks=await tasks.of_lead(session, lead.id),
+        escalations=await escalations.of_conversation(session, conversation.id),
     )
 
 
@@ -247,7 +250,15 @@ def next_steps(story: Story, clock: Clock) -> list[str]:
         if row.resolved_at is None and row.kind == ReviewKind.EXTRACTION
     ]
     steps += [_task_step(task, clock) for task in story.tasks if task.done_at is None]
+    steps += [_escalation_step(row) for row in story.escalations if row.resolved_at is None]
     return steps
+
+
+def _escalation_step(row: Escalation) -> str:
+    number = str(row.id)[:SHORT_ID]
+    if row.assignee is None:
+        return f"A person is to take over: {row.reason}. `ivr escalations take {number}`."
+    return f"{row.assignee} has it. `ivr escalations give-back {number}` lets the assistant answer."
 
 
 def task_word(task: Task) -> str:
@@ -337,6 +348,7 @@ ENDINGS = {
 }
 
 SOURCES = {
+    Source.STAFF: "entered by staff",
     Source.CONFIRMED: "confirmed aloud",
     Source.CALLER_ID: "caller ID",
     Source.TYPED: "keyed in",

@@ -21,6 +21,7 @@ from ivr.cli.terminal import (
 )
 from ivr.db.tables import Conversation, FieldValue, Lead, Task
 from ivr.leads import tasks, values
+from ivr.leads.profile import PHONES
 
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="The id that `ivr tasks list` shows.")]
 Note = Annotated[str | None, typer.Option(help="What came of it.")]
@@ -64,7 +65,7 @@ def _who(desk: Desk, lead: Lead, known: dict[str, FieldValue]) -> dict[str, str 
     profile = profile_or_none(desk.tenant, lead)
     who: dict[str, str | None] = {"name": None, "phone": None}
     for field in profile.fields if profile else ():
-        word = {"person_name": "name", "us_phone": "phone"}.get(field.type)
+        word = {"person_name": "name", **dict.fromkeys(PHONES, "phone")}.get(field.type)
         if word is not None and field.key in known:
             who[word] = who[word] or known[field.key].value
     return who

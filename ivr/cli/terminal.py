@@ -12,7 +12,6 @@ from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import phonenumbers
 import typer
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -20,6 +19,7 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from ivr.errors import IvrError
+from ivr.leads.funnel import international
 
 BROKEN = 1  # the exit code of a command that could not do what it was asked to
 _PIPE_WIDTH = 20_000  # in a pipe no line is wrapped; no lead has a line as long as this
@@ -175,8 +175,4 @@ def span(seconds: float) -> str:
 
 def phone(number: str | None) -> str:
     """Return an E.164 number as people write it, anything else as it is."""
-    try:
-        parsed = phonenumbers.parse(number or "", None)
-    except phonenumbers.NumberParseException:
-        return plain(number or "")
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    return plain(international(number or ""))

@@ -17,16 +17,22 @@ from ivr.errors import Forbidden, Unauthorized
 _MISSING = "X-API-Key: expected a key of yours, or Authorization: Bearer with one"
 
 
-async def _staff(request: Request) -> Tenant:
-    return await _tenant(request, publishable=False)
-
-
 async def _visitor(request: Request) -> Tenant:
     return await _tenant(request, publishable=True)
 
 
-Staff = Annotated[Tenant, Depends(_staff)]
+async def staff_of(request: Request) -> Tenant:
+    """Return whose secret key a request carries, for a door that has other visitors as well."""
+    return await _tenant(request, publishable=False)
+
+
+def _is_public(request: Request) -> bool:
+    return _given(request).startswith(api_keys.BEGINNINGS[KeyKind.PUBLISHABLE])
+
+
+Staff = Annotated[Tenant, Depends(staff_of)]
 Visitor = Annotated[Tenant, Depends(_visitor)]
+IsPublic = Annotated[bool, Depends(_is_public)]  # it is in a web page for everybody to read
 
 
 async def _tenant(request: Request, *, publishable: bool) -> Tenant:

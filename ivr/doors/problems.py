@@ -1,5 +1,6 @@
 """How an error is answered: RFC 9457 problem details, by one handler for both applications."""
 
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -8,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ivr.errors import IvrError, Unauthorized
+from ivr.errors import IvrError, Unauthorized, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -19,8 +20,15 @@ async def explain(_: Request[Any], exc: Exception) -> Response:
     """Answer an error raised on purpose with its status and its words."""
     assert isinstance(exc, IvrError), "registered for no other"
     log.warning("request refused", status=exc.status, problem=str(exc))
-    headers = {"WWW-Authenticate": "Bearer"} if isinstance(exc, Unauthorized) else None
-    return problem(exc.status, str(exc), headers=headers)
+    return problem(exc.status, str(exc), headers=_headers(exc))
+
+
+def _headers(error: IvrError) -> dict[str, str] | None:
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, Unavailable) and error.retry_after:
+        return {"Retry-After": str(math.ceil(error.retry_after))}
+    return None
 
 
 async def explain_http(_: Request[Any], exc: Exception) -> Response:

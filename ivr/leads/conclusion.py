@@ -17,6 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
 from ivr.db.tables import (
+    Channel,
     Contact,
     Conversation,
     ConversationStatus,
@@ -28,10 +29,11 @@ from ivr.db.tables import (
     Tenant,
     Turn,
 )
-from ivr.leads import fields, ledger, review, stages, values
+from ivr.leads import fields, follow_up, identity, ledger, review, stages, values, waiting
 from ivr.leads.extraction import Extraction, Found
 from ivr.leads.fields import Accepted, Doubtful, Refused
 from ivr.leads.handover import Profiles, held_because, lead_data, missing, profile_of
+from ivr.leads.person import CONCLUDED_AT
 from ivr.leads.profile import Profile
 
 # The road sends at once; this is when the scheduler does, should the road have died in between.
@@ -89,7 +91,8 @@ async def look(
 async def lock(session: AsyncSession, conversation_id: uuid.UUID) -> Conversation:
     """Return a conversation that nobody else changes until the transaction is over."""
     query = select(Conversation).where(Conversation.id == conversation_id)
-    return (await session.exec(query.with_for_update(key_share=True))).one()
+    locked = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return (await session.exec(locked)).one()
 
 
 async def conclude(
@@ -100,11 +103,14 @@ async def conclude(
     extraction: Extraction,
     *,
     now: datetime,
+    policy: follow_up.Policy | None = None,
 ) -> Conclusion | None:
     """Write everything that follows from a reading; a second time return the same.
 
-    None when there is nothing to conclude: the episode is closed, or the caller is back.
+    None when there is nothing to conclude: the episode is closed, or the caller is back. `policy`:
+    how to go on with a call that broke off, None for not at all.
     """
+    await _settle(session, profiles, conversation_id, episode, now=now)
     conversation = await lock(session, conversation_id)
     if not is_open(conversation, episode):
         return None
@@ -120,19 +126,43 @@ async def conclude(
     data = lead_data(profile, known)
     if not is_concluded(conversation, episode):
         met = {Role.ASSISTANT, Role.CALLER} <= {Role(turn.role) for turn in turns}
-        await stages.assess(session, lead, profile, set(known), met=met, now=now)
+        await stages.assess(session, lead, profile, known, met=met, now=now)
         await _name_contact(session, lead, profile, data)
-        submission = await _submission(session, conversation, lead, profile, data, now=now)
-        _remember(conversation, data, extraction)
+        if policy is not None:
+            lacking = missing(profile, set(known))
+            await follow_up.after_call(
+                session, tenant, profile, conversation, lead, lacking, turns, policy, now=now
+            )
+        wait = policy.wait if policy else follow_up.WAIT
+        submission = await _submission(
+            session, conversation, lead, profile, data, wait=wait, now=now
+        )
+        _remember(conversation, data, extraction, now=now)
     else:
         submission = await _own_submission(session, conversation)
     pending = submission is not None and submission.state == SubmissionState.PENDING
+    may_go = submission is not None and pending and not waiting.is_waiting(submission)
     return Conclusion(
         lead_data=data,
         missing=tuple(item.key for item in missing(profile, set(known))),
-        submission_id=submission.id if submission and pending else None,
+        submission_id=submission.id if submission and may_go else None,
         held=submission.last_error if submission and not pending else None,
     )
+
+
+async def _settle(
+    session: AsyncSession,
+    profiles: Profiles,
+    conversation_id: uuid.UUID,
+    episode: int,
+    *,
+    now: datetime,
+) -> None:
+    """Find out whose conversation it was; before anything is locked, for it locks contacts."""
+    conversation, tenant, lead = await look(session, conversation_id)
+    if is_open(conversation, episode) and not is_concluded(conversation, episode):
+        profile = profile_of(profiles, tenant, lead)
+        await identity.settle_at_the_end(session, conversation, profile, now=now)
 
 
 async def _name_contact(
@@ -162,7 +192,11 @@ def _goes_on(conversation: Conversation, *, now: datetime) -> bool:
 
 
 def _remember(
-    conversation: Conversation, data: Mapping[str, str | None], extraction: Extraction
+    conversation: Conversation,
+    data: Mapping[str, str | None],
+    extraction: Extraction,
+    *,
+    now: datetime,
 ) -> None:
     """Keep the lead's data as the conversation's state (S3.15), the cost in its usage (S3.42)."""
     conversation.state = {
@@ -170,6 +204,7 @@ def _remember(
         "lead_data": dict(data),
         "extraction": extraction.dump(),
         "concluded_episode": conversation.episode,
+        CONCLUDED_AT: now.isoformat(),
     }
     conversation.usage = {**conversation.usage, "extraction": extraction.usage}
 
@@ -261,18 +296,25 @@ async def _submission(
     profile: Profile,
     data: dict[str, str | None],
     *,
+    wait: timedelta,
     now: datetime,
 ) -> Submission | None:
-    """Write the lead's submission down, pending or held, if this conversation is to have one."""
-    if await _is_left_to_another(session, conversation, now=now):
+    """Write the lead's submission down, pending or held, if this conversation is to have one.
+
+    What lacks something waits while the contact may still write; their conversation replaces it.
+    """
+    known = {name for name, value in data.items() if value is not None}
+    is_complete = not missing(profile, known)
+    others = await _going_on(session, conversation, now=now)
+    if any(other.channel == Channel.VOICE for other in others):
         log.info("submission left to another call", conversation_id=str(conversation.id))
         return None
     news = await _news(session, lead, profile, data)
     if lead.closed_at is not None and news is None:
         return None
-    known = {name for name, value in data.items() if value is not None}
     undecided = await _supersede(session, lead, now=now)
     held = news or undecided or held_because(profile, known)
+    waits = bool(others) and not is_complete
     submission = Submission(
         tenant_id=conversation.tenant_id,
         lead_id=lead.id,
@@ -282,8 +324,8 @@ async def _submission(
         channel=conversation.channel,
         lead_data=data,
         state=SubmissionState.HELD if held else SubmissionState.PENDING,
-        next_attempt_at=None if held else now + SECOND_CHANCE,
-        last_error=held,
+        next_attempt_at=None if held else now + (wait if waits else SECOND_CHANCE),
+        last_error=held or (waiting.WAITING if waits else None),
         created_at=now,
         updated_at=now,
     )
@@ -294,10 +336,13 @@ async def _submission(
     return submission
 
 
-async def _is_left_to_another(
+async def _going_on(
     session: AsyncSession, conversation: Conversation, *, now: datetime
-) -> bool:
-    """Return whether another conversation of the lead goes on: the last one to end submits."""
+) -> list[Conversation]:
+    """Return the other conversations of the lead that go on: the last one to end submits.
+
+    A call is over soon; whoever writes may do so again in hours.
+    """
     query = select(Conversation).where(
         Conversation.lead_id == conversation.lead_id,
         Conversation.id != conversation.id,
@@ -305,7 +350,7 @@ async def _is_left_to_another(
         col(Conversation.finish_after) > now - OVERDUE,
     )
     others = (await session.exec(query)).all()
-    return any(not is_concluded(other, other.episode) for other in others)
+    return [other for other in others if not is_concluded(other, other.episode)]
 
 
 async def _news(

@@ -212,8 +212,8 @@ def schema_of(profile: Profile) -> dict[str, Any]:
     """
     return {
         "type": "object",
-        "properties": {item.key: _property(item) for item in profile.fields},
-        "required": [item.key for item in profile.fields],
+        "properties": {item.key: _property(item) for item in profile.told},
+        "required": [item.key for item in profile.told],
         "additionalProperties": False,
     }
 
@@ -240,7 +240,7 @@ def mismatch(document: Mapping[str, Any] | None, profile: Profile) -> str | None
     """
     if document is None:
         return "no answer"
-    names = {item.key for item in profile.fields}
+    names = {item.key for item in profile.told}
     if set(document) != names:
         wrong = sorted(set(document) ^ names)
         return f"keys missing or unknown: {', '.join(wrong)}"
@@ -301,18 +301,22 @@ def by_rules(material: Material) -> dict[str, Found]:
     asked: Field | None = None
     for turn in material.turns:
         if turn.role != Role.CALLER:
-            asked = _asked(material.profile, turn.text)
+            asked = asked_in(material.profile, turn.text)
         elif asked is not None and (value := _answer(asked, turn.text, material.today)):
             found[asked.key] = Found(value=value, quote=turn.text.strip())
     return found
 
 
-def _asked(profile: Profile, text: str) -> Field | None:
+def asked_in(profile: Profile, text: str) -> Field | None:
     """Return the field that the assistant asked for last in `text`, by its question or by its
-    label.
+    label, in any language of the profile.
     """
     said = text.casefold()
-    ends = {item.key: max(_end(said, item.ask), _end(said, item.label)) for item in profile.fields}
+    ends: dict[str, int] = {}
+    for language in profile.languages:
+        for item in profile.in_language(language).fields:
+            told = [words for words in (item.ask, item.label) if words and item.asked]
+            ends[item.key] = max([ends.get(item.key, -1), *(_end(said, words) for words in told)])
     last = max(ends, key=lambda key: ends[key])
     return profile.field(last) if ends[last] >= 0 else None
 

@@ -27,6 +27,7 @@ __all__ = [
     "Vocabulary",
     "check",
     "find",
+    "is_known",
     "join",
     "keyed_answer",
     "rule",
@@ -64,6 +65,11 @@ def find(field: Field, text: str, *, today: date) -> Accepted | None:
 def spoken(field: Field, value: str) -> str:
     """Return a canonical value as it is said: "3 0 0 9 3", "twenty twenty"."""
     return TYPES[field.type].spoken(field, value)
+
+
+def is_known(field: Field, value: str | None) -> bool:
+    """Return whether a canonical value tells anything: a flag only when it is true."""
+    return value is not None and TYPES[field.type].known(value)
 
 
 def rule(field: Field, *, today: date | None = None) -> str:

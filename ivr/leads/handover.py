@@ -6,13 +6,15 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import structlog
+from pydantic import SecretStr
 
-from ivr.db.tables import FieldValue, Lead, Tenant
+from ivr.db.tables import FieldValue, Lead, Tenant, utc_now
 from ivr.errors import ProfileError
 from ivr.leads.fields import Field
 from ivr.leads.profile import Profile
 from ivr.settings import Settings
 from ivr.targets import Handover
+from ivr.webhooks import signing
 
 Profiles = Callable[[str], Profile]
 
@@ -21,13 +23,18 @@ log = structlog.get_logger(__name__)
 
 def profile_of(profiles: Profiles, tenant: Tenant, lead: Lead) -> Profile:
     """Return the profile a lead was taken with; the tenant's present one when that is gone."""
+    return profile_named(profiles, tenant, lead.profile)
+
+
+def profile_named(profiles: Profiles, tenant: Tenant, key: str) -> Profile:
+    """Return the profile with which the tenant's leads were taken under this key, as above."""
     profile = profiles(tenant.profile)
-    if profile.key == lead.profile:
+    if profile.key == key:
         return profile
     try:
-        return profiles(lead.profile)
+        return profiles(key)
     except ProfileError:
-        log.warning("profile gone", profile=lead.profile, lead_id=str(lead.id))
+        log.warning("profile gone", profile=key, tenant=tenant.slug)
         return profile
 
 
@@ -74,8 +81,23 @@ def target_configs(settings: Settings) -> dict[str, Mapping[str, Any]]:
             "password": password.get_secret_value() if password else None,
             "lead_source": settings.npa_lead_source,
             "timeout_seconds": settings.npa_timeout_seconds,
-        }
+        },
+        "webhook": {
+            "url": str(settings.target_webhook_url) if settings.target_webhook_url else None,
+            "sign": _signer(settings.target_webhook_secret),
+            "timeout_seconds": settings.target_webhook_timeout_seconds,
+        },
     }
+
+
+def _signer(secret: SecretStr | None) -> Callable[[str, bytes], dict[str, str]] | None:
+    """Return what signs a message, by its id and body; None without a secret."""
+    if secret is None:
+        return None
+    keys = [secret.get_secret_value()]
+    return lambda message_id, body: signing.headers(
+        keys, message_id=message_id, body=body, now=utc_now()
+    )
 
 
 def fingerprint(handover: Handover) -> str:

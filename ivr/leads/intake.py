@@ -3,35 +3,43 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 import phonenumbers
+from sqlalchemy import or_, update
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, select
+from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ivr.conversations import ConversationStore
+from ivr.conversations import ConversationStore, continue_until
 from ivr.db import Database
 from ivr.db.tables import (
-    Axis,
     Channel,
     Contact,
-    ContactPoint,
     Conversation,
+    ConversationStatus,
     InboundEvent,
     Lead,
     Source,
     Tenant,
-    Transition,
 )
-from ivr.leads import fields, values
-from ivr.leads.fields import Accepted
+from ivr.leads import fields, identity, open_leads, values, waiting
+from ivr.leads.fields import Accepted, Field
+from ivr.leads.identity import CHATS, Address
 from ivr.leads.profile import Profile
+
+# Who writes again so soon after the lead was handed over, or given up, speaks of the same matter.
+SAME_MATTER = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class Enquiry:
-    """Somebody reached us; `session_key` is e.g. the CallSid, `caller` is E.164 or None."""
+    """Somebody reached us; `session_key` is e.g. the CallSid, `caller` is E.164 or None.
+
+    Of a web form `caller` is what was typed into it, of every other door what a network shows.
+    `name` and `email` are what was typed; `event_id` is the provider's name for what came in.
+    """
 
     channel: Channel
     session_key: str
@@ -41,6 +49,10 @@ class Enquiry:
     now: datetime
     provider: str = "twilio"
     payload: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+    email: str | None = None
+    chat_id: str | None = None
+    event_id: str | None = None
 
 
 def caller_number(raw: str | None) -> str | None:
@@ -64,138 +76,195 @@ async def begin(db: Database, tenant: Tenant, profile: Profile, enquiry: Enquiry
 
 async def _begin(db: Database, tenant: Tenant, profile: Profile, enquiry: Enquiry) -> Conversation:
     async with db.write() as session:
-        conversations = ConversationStore(session, tenant.id)
-        found = await conversations.find(enquiry.channel, enquiry.session_key)
+        found = await ConversationStore(session, tenant.id).find(
+            enquiry.channel, enquiry.session_key
+        )
         if found is not None:
             return found
-        lead = await _open_lead(session, tenant, profile, enquiry)
-        conversation = conversations.start(
-            lead_id=lead.id,
-            channel=enquiry.channel,
-            session_key=enquiry.session_key,
-            from_number=enquiry.caller,
-            to_number=enquiry.called,
-            finish_after=enquiry.finish_after,
-            now=enquiry.now,
-        )
-        await session.flush()
-        _note_event(session, tenant, enquiry)
-        await _note_caller_number(session, profile, conversation, enquiry)
+        conversation = await enter(session, tenant, profile, enquiry)
+        _note_event(session, tenant, enquiry, conversation)
         return conversation
+
+
+async def enter(
+    session: AsyncSession, tenant: Tenant, profile: Profile, enquiry: Enquiry
+) -> Conversation:
+    """Write contact, lead and conversation down, or find them, and return the conversation.
+
+    Raises `IntegrityError` when the same person reaches us twice at once: do it all again then. An
+    inbound event is the caller's to note.
+    """
+    conversations = ConversationStore(session, tenant.id)
+    found = await conversations.find(enquiry.channel, enquiry.session_key)
+    if found is not None:
+        await _turn_to_new_matter(session, found, profile, now=enquiry.now)
+        await _heard_from(session, found.lead_id, now=enquiry.now)
+        return found
+    lead = await _open_lead(session, tenant, profile, enquiry)
+    conversation = _start(conversations, lead, enquiry)
+    await session.flush()
+    await _heard_from(session, lead.id, now=enquiry.now)
+    await _note_what_came_along(session, profile, conversation, enquiry)
+    await session.flush()
+    if identity.TYPED in conversation.state:
+        return await identity.settle(session, conversation, profile, now=enquiry.now)
+    return conversation
+
+
+async def go_on(
+    session: AsyncSession, tenant: Tenant, profile: Profile, enquiry: Enquiry, lead: Lead
+) -> Conversation | None:
+    """Take a lead's matter up in a conversation that we begin, or that rests; None when it cannot.
+
+    The contact is locked. Nobody has been heard from.
+    """
+    conversations = ConversationStore(session, tenant.id)
+    found = await conversations.find(enquiry.channel, enquiry.session_key)
+    if found is None:
+        conversation = _start(conversations, lead, enquiry)
+        await session.flush()
+        return conversation
+    if found.lead_id != lead.id:
+        await _turn_to_new_matter(session, found, profile, now=enquiry.now)
+    if found.lead_id != lead.id or found.assistant_paused:
+        return None
+    await continue_until(session, found.id, enquiry.finish_after)
+    await session.refresh(found)
+    return found
+
+
+def _start(store: ConversationStore, lead: Lead, enquiry: Enquiry) -> Conversation:
+    conversation = store.start(
+        lead_id=lead.id,
+        channel=enquiry.channel,
+        session_key=enquiry.session_key,
+        from_number=enquiry.caller,
+        to_number=enquiry.called,
+        finish_after=enquiry.finish_after,
+        now=enquiry.now,
+    )
+    conversation.state = _identity_of(enquiry)
+    return conversation
+
+
+async def _turn_to_new_matter(
+    session: AsyncSession, conversation: Conversation, profile: Profile, *, now: datetime
+) -> None:
+    """Have a conversation that has rested be about the person's open lead, not about a closed one.
+
+    Who has just been handed over and says thanks has no new matter; after a while they have.
+    """
+    lead = await session.get_one(Lead, conversation.lead_id)
+    if lead.closed_at is None or conversation.status == ConversationStatus.OPEN:
+        return
+    newer = await open_leads.of_contact(session, lead.contact_id, profile.key)
+    if newer is None and now - lead.closed_at > SAME_MATTER:
+        contact = await session.get_one(Contact, lead.contact_id)
+        reason = f"came back by {conversation.channel}"
+        newer = await open_leads.take_up(session, contact, profile, reason=reason, now=now)
+    if newer is not None and newer.id != lead.id:
+        conversation.lead_id = newer.id
+        identity.begin_anew(conversation, since=conversation.finished_at or lead.closed_at)
+        session.add(conversation)
+        await session.flush()
+
+
+async def _heard_from(session: AsyncSession, lead_id: uuid.UUID, *, now: datetime) -> None:
+    await session.exec(
+        update(Lead)
+        .where(
+            col(Lead.id) == lead_id,
+            or_(col(Lead.last_inbound_at).is_(None), col(Lead.last_inbound_at) < now),
+        )
+        .values(last_inbound_at=now)
+    )
+    await waiting.wait_longer(session, lead_id, now=now)
 
 
 async def _open_lead(
     session: AsyncSession, tenant: Tenant, profile: Profile, enquiry: Enquiry
 ) -> Lead:
-    contact_id = await _known_contact(session, tenant, enquiry)
-    if contact_id is None:
-        contact_id = await _new_contact(session, tenant, enquiry)
-        return await _new_lead(session, tenant, profile, enquiry, contact_id)
-    query = select(Lead).where(
-        Lead.tenant_id == tenant.id,
-        Lead.contact_id == contact_id,
-        Lead.profile == profile.key,
-        col(Lead.closed_at).is_(None),
-    )
-    lead = (await session.exec(query)).one_or_none()
-    return lead or await _new_lead(session, tenant, profile, enquiry, contact_id)
+    address = _address(enquiry)
+    contact = await identity.recognise(session, tenant.id, address)
+    if contact is None:
+        contact = await identity.stranger(session, tenant.id, address, now=enquiry.now)
+    reason = f"first contact by {enquiry.channel}"
+    return await open_leads.take_up(session, contact, profile, reason=reason, now=enquiry.now)
 
 
-async def _new_lead(
-    session: AsyncSession,
-    tenant: Tenant,
-    profile: Profile,
-    enquiry: Enquiry,
-    contact_id: uuid.UUID,
-) -> Lead:
-    lead = Lead(
-        tenant_id=tenant.id,
-        contact_id=contact_id,
-        profile=profile.key,
-        stage=profile.stages[0],
-        created_at=enquiry.now,
-        updated_at=enquiry.now,
-    )
-    session.add(lead)
-    await session.flush()
-    session.add(
-        Transition(
-            tenant_id=tenant.id,
-            lead_id=lead.id,
-            axis=Axis.STAGE,
-            seq=1,
-            from_value=None,
-            to_value=lead.stage,
-            actor="system",
-            reason=f"first contact by {enquiry.channel}",
-            at=enquiry.now,
-        )
-    )
-    return lead
-
-
-async def _known_contact(
-    session: AsyncSession, tenant: Tenant, enquiry: Enquiry
-) -> uuid.UUID | None:
-    """Return the person who has this number; a withheld number is a new person each time."""
-    if enquiry.caller is None:
+def _address(enquiry: Enquiry) -> Address | None:
+    """Return what the network showed of who it is; a withheld number is a new person each time."""
+    if enquiry.channel == Channel.WEB_FORM:
         return None
-    query = select(ContactPoint.contact_id).where(
-        ContactPoint.tenant_id == tenant.id,
-        ContactPoint.kind == "phone",
-        ContactPoint.value == enquiry.caller,
-    )
-    return (await session.exec(query)).one_or_none()
+    if enquiry.channel in CHATS:
+        return Address("chat", enquiry.chat_id or enquiry.session_key)
+    return Address("phone", enquiry.caller) if enquiry.caller else None
 
 
-async def _new_contact(session: AsyncSession, tenant: Tenant, enquiry: Enquiry) -> uuid.UUID:
-    contact = Contact(tenant_id=tenant.id, created_at=enquiry.now)
-    session.add(contact)
-    await session.flush()
-    if enquiry.caller is not None:
-        session.add(
-            ContactPoint(
-                tenant_id=tenant.id,
-                contact_id=contact.id,
-                kind="phone",
-                value=enquiry.caller,
-                created_at=enquiry.now,
-            )
-        )
-    return contact.id
+def _identity_of(enquiry: Enquiry) -> dict[str, Any]:
+    """Return what the conversation keeps of who it is with, also what no field asks for."""
+    phone = enquiry.caller if enquiry.channel == Channel.WEB_FORM else None
+    typed = {"phone": phone, "email": enquiry.email, "name": enquiry.name}
+    typed = {kind: value.strip() for kind, value in typed.items() if value and value.strip()}
+    chat_id = {identity.CHAT_ID: enquiry.chat_id} if enquiry.chat_id else {}
+    return chat_id | ({identity.TYPED: typed} if typed else {})
 
 
-def _note_event(session: AsyncSession, tenant: Tenant, enquiry: Enquiry) -> None:
+def _note_event(
+    session: AsyncSession, tenant: Tenant, enquiry: Enquiry, conversation: Conversation
+) -> None:
     """Keep what came in as it came; its key makes the same event a second time impossible."""
     session.add(
         InboundEvent(
             tenant_id=tenant.id,
             provider=enquiry.provider,
             kind=enquiry.channel,
-            provider_id=enquiry.session_key,
+            provider_id=enquiry.event_id or enquiry.session_key,
             payload=dict(enquiry.payload),
             received_at=enquiry.now,
+            conversation_id=conversation.id,
         )
     )
 
 
-async def _note_caller_number(
+async def _note_what_came_along(
     session: AsyncSession, profile: Profile, conversation: Conversation, enquiry: Enquiry
 ) -> None:
-    """Keep the number that the network showed, if the profile takes it: who rings off is known."""
-    phone = profile.phone_field
-    if phone is None or enquiry.caller is None:
+    """Keep what the network showed and what was typed, where the profile takes it.
+
+    Who rings off is known all the same.
+    """
+    is_typed = enquiry.channel == Channel.WEB_FORM
+    number_from = Source.TYPED if is_typed else Source.CALLER_ID
+    await _note(session, conversation, profile.phone_field, enquiry.caller, number_from)
+    await _note(session, conversation, _of_type(profile, "person_name"), enquiry.name, Source.TYPED)
+    await _note(session, conversation, _of_type(profile, "email"), enquiry.email, Source.TYPED)
+
+
+def _of_type(profile: Profile, kind: str) -> Field | None:
+    return next((item for item in profile.fields if item.type == kind), None)
+
+
+async def _note(
+    session: AsyncSession,
+    conversation: Conversation,
+    wanted: Field | None,
+    raw: str | None,
+    source: Source,
+) -> None:
+    now = conversation.started_at
+    if wanted is None or not raw:
         return
-    checked = fields.check(phone, enquiry.caller, today=enquiry.now.date())
+    checked = fields.check(wanted, raw, today=now.date())
     if not isinstance(checked, Accepted):
         return
     await values.add(
         session,
         conversation,
-        name=phone.key,
+        name=wanted.key,
         value=checked.value,
-        raw=enquiry.caller,
-        source=Source.CALLER_ID,
+        raw=raw,
+        source=source,
         details=checked.details,
-        now=enquiry.now,
+        now=now,
     )

@@ -11,6 +11,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from ivr.db.tables import FailedLead, Submission, SubmissionState, SucceededLead
 from ivr.errors import Conflict, NotFound
 from ivr.leads import review, stages
+from ivr.webhooks import outbox
+from ivr.webhooks.event_types import EventType
+from ivr.webhooks.outbox import rfc3339
 
 
 async def failed(
@@ -111,6 +114,7 @@ async def enter_failure(
 ) -> None:
     """Make or renew the entry of a submission that did not get through."""
     entry = await _entry(session, submission.id)
+    is_news = entry is None or entry.resolved or entry.error_message != message
     if entry is None:
         entry = FailedLead(
             tenant_id=submission.tenant_id,
@@ -125,6 +129,8 @@ async def enter_failure(
     entry.retry_count = max(0, submission.attempts - 1)
     entry.last_retry_at = now if submission.attempts > 1 else None
     session.add(entry)
+    if is_news or submission.state != SubmissionState.PENDING:
+        await _tell(session, submission, EventType.SUBMISSION_FAILED, message, now=now)
 
 
 async def enter_success(
@@ -147,6 +153,34 @@ async def enter_success(
         entry.resolved, entry.resolution = True, "submitted"
         entry.retry_count = max(0, submission.attempts - 1)
         entry.last_retry_at = now if submission.attempts > 1 else None
+    await _tell(session, submission, EventType.SUBMISSION_SUCCEEDED, None, now=now)
+
+
+async def _tell(
+    session: AsyncSession,
+    submission: Submission,
+    type: EventType,
+    error: str | None,
+    *,
+    now: datetime,
+) -> None:
+    """Have others told; what cannot get out and only waits for its next attempt is told once."""
+    again = submission.next_attempt_at
+    data = {
+        "submission_id": str(submission.id),
+        "lead_id": str(submission.lead_id),
+        "conversation_id": str(submission.conversation_id),
+        "target": submission.target,
+        "state": str(submission.state),
+        "attempts": submission.attempts,
+        "error": error,
+        "next_attempt_at": rfc3339(again) if again else None,
+        "at": rfc3339(now),
+    }
+    await outbox.emit(
+        session, submission.tenant_id, type, lead_id=submission.lead_id, data=data, now=now
+    )
+
 
 
 async def close_failure(session: AsyncSession, submission_id: uuid.UUID, note: str) -> None:

@@ -23,9 +23,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
 from ivr.db import Database
-from ivr.db.tables import Conversation, ConversationStatus, Lead, Tenant, utc_now
+from ivr.db.tables import Channel, Conversation, ConversationStatus, Lead, Tenant, utc_now
 from ivr.jobs import Jobs
-from ivr.leads import conclusion, seat, values
+from ivr.leads import conclusion, follow_up, identity, seat, values
 from ivr.leads.extraction import Extraction, Material, Model, conversation_text, extract
 from ivr.leads.handover import Profiles, profile_of
 from ivr.leads.submissions import Submissions
@@ -37,7 +37,7 @@ SCHEDULE_SECONDS = 1.0
 # A job that ended with an error keeps its id for ever; this long after its time the conversation
 # gets another one.
 PATIENCE = timedelta(minutes=5)
-# Longer than anybody keeps a conversation open at once.
+# Longer than anybody keeps a call open at once; who writes has hours.
 FARTHEST = timedelta(minutes=10)
 # Beyond the longest call; its carrier has cut the stream off long before.
 OVERTIME = timedelta(minutes=2)
@@ -91,9 +91,11 @@ class Road:
         profiles: Profiles,
         *,
         is_live: Callable[[str], bool] = lambda session_key: False,
+        models: TextModels | None = None,
     ) -> AsyncIterator["Road"]:
         """Continue what a dead process left and keep the schedule while the block runs.
 
+        `models` are loaded and closed here, whoever else uses them meanwhile.
         `is_live` says of a session key whether this process carries that conversation right now:
         no clock that jumps, and no machine that was paused, ends it.
         """
@@ -101,7 +103,7 @@ class Road:
             settings = settings.model_copy(update={"executor_id": executor_id})
             jobs = Jobs(settings.database_url, executor_id=executor_id)
             submissions = Submissions(db, http, settings, profiles)
-            models = TextModels(settings)
+            models = models or TextModels(settings)
             readers = models.for_role("extract")
             road = cls(settings, db, jobs, submissions, readers, profiles, is_live=is_live)
             async with road._running(models):
@@ -182,9 +184,10 @@ class Road:
             await self._jobs.prune(older_than=KEPT)
 
     async def _bring_near(self, *, now: datetime) -> None:
-        """Have no conversation wait for hours because the clock was put back by hours."""
+        """Have no call wait for hours because the clock was put back by hours."""
         farthest = now + FARTHEST + timedelta(seconds=self._settings.episode_grace_seconds)
         far = and_(
+            col(Conversation.channel) == Channel.VOICE,
             col(Conversation.status) == ConversationStatus.OPEN,
             col(Conversation.finish_after) > farthest,
         )
@@ -246,9 +249,10 @@ class Road:
         self, session: AsyncSession, conversation: Conversation, tenant: Tenant, lead: Lead
     ) -> Material:
         started = conversation.started_at.astimezone(ZoneInfo(tenant.timezone))
+        turns = await conversations.transcript(session, conversation.id)
         return Material(
             profile=profile_of(self._profiles, tenant, lead),
-            turns=await conversations.transcript(session, conversation.id),
+            turns=[it for it in turns if not identity.is_anothers(conversation, it.said_at)],
             caller_number=conversation.from_number,
             today=started.date(),
             given=await values.given(session, lead.id),
@@ -279,6 +283,7 @@ class Road:
                 episode,
                 Extraction.load(reading),
                 now=self._clock(),
+                policy=_follow_up(self._settings),
             )
         if concluded is None:
             return None
@@ -314,6 +319,17 @@ class Road:
             )
             if finished.rowcount == 0:
                 await session.exec(this.values(episode=episode + 1))
+
+
+def _follow_up(settings: Settings) -> follow_up.Policy | None:
+    """Return how to go on with a call that broke off; None where we may not, or cannot, write."""
+    if not settings.follow_up_sms or settings.twilio_auth_token is None:
+        return None
+    return follow_up.Policy(
+        wait=timedelta(minutes=settings.follow_up_wait_minutes),
+        silence=timedelta(hours=settings.text_silence_hours),
+        sender=settings.twilio_phone_number,
+    )
 
 
 async def run_scheduler(road: Road) -> None:

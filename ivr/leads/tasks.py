@@ -1,4 +1,4 @@
-"""What people are to do for a lead: so far, to call somebody back. One open task of a kind each."""
+"""What people are to do for a lead: call or write back. One open task of a kind each."""
 
 import uuid
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ivr.db.tables import Conversation, Task, TaskKind
+from ivr.db.tables import Conversation, Message, Task, TaskKind
 from ivr.errors import BadRequest, Conflict, NotFound
 
 
@@ -16,9 +16,21 @@ async def ask_call_back(
     session: AsyncSession, conversation: Conversation, reason: str, *, now: datetime
 ) -> None:
     """Have a person call back whoever this conversation was with; asked again, nothing is added."""
+    await _ask(session, conversation, TaskKind.CALL_BACK, reason, now=now)
+
+
+async def write_back(session: AsyncSession, message: Message, reason: str, now: datetime) -> None:
+    """Have a person reach somebody whom this message never will; again, nothing is added."""
+    conversation = await session.get_one(Conversation, message.conversation_id)
+    await _ask(session, conversation, TaskKind.WRITE_BACK, reason, now=now)
+
+
+async def _ask(
+    session: AsyncSession, conversation: Conversation, kind: TaskKind, reason: str, *, now: datetime
+) -> None:
     query = select(Task.id).where(
         Task.lead_id == conversation.lead_id,
-        Task.kind == TaskKind.CALL_BACK,
+        Task.kind == kind,
         col(Task.done_at).is_(None),
     )
     if (await session.exec(query)).first() is not None:
@@ -27,7 +39,7 @@ async def ask_call_back(
         tenant_id=conversation.tenant_id,
         lead_id=conversation.lead_id,
         conversation_id=conversation.id,
-        kind=TaskKind.CALL_BACK,
+        kind=kind,
         reason=reason,
         created_at=now,
         due_at=now,
@@ -35,7 +47,7 @@ async def ask_call_back(
     try:
         async with session.begin_nested():
             session.add(task)
-    except IntegrityError:  # another call of the same person has asked at the same moment
+    except IntegrityError:  # another conversation of the same person asked at the same moment
         return
 
 

@@ -21,7 +21,14 @@ _HISTORY = (
 # What the caller gave while we listened. Among these the newest counts: people correct themselves.
 LIVE = (Source.CONFIRMED, Source.TYPED, Source.TOOL)
 # The network's number beats one only found in a transcript, but not one that the caller gave.
-_RANK = {**dict.fromkeys(LIVE, 0), Source.CALLER_ID: 1, Source.EXTRACTED: 2, Source.INFERRED: 3}
+_RANK = {
+    Source.STAFF: -1,  # a person of the business has decided; only another one may say otherwise
+    **dict.fromkeys(LIVE, 0),
+    Source.CALLER_ID: 1,
+    Source.EXTRACTED: 2,
+    Source.INFERRED: 3,
+}
+_TAKES_BACK = (Source.CONFIRMED, Source.STAFF)
 
 
 async def add(
@@ -38,7 +45,7 @@ async def add(
     turn_item_id: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add a value; None with a `problem`: an attempt that failed; None confirmed: taken back."""
+    """Add a value; None with a `problem`: a failed attempt; None confirmed or by staff: gone."""
     session.add(
         FieldValue(
             tenant_id=conversation.tenant_id,
@@ -68,9 +75,10 @@ async def current(session: AsyncSession, lead_id: uuid.UUID) -> dict[str, FieldV
 
 
 async def given(session: AsyncSession, lead_id: uuid.UUID) -> dict[str, str]:
-    """Return the values that count because the caller gave them while we listened."""
+    """Return the values that count because the caller gave them while we listened, or staff did."""
     best = await current(session, lead_id)
-    return {name: row.value for name, row in best.items() if row.value and row.source in LIVE}
+    sources = (*LIVE, Source.STAFF)
+    return {name: row.value for name, row in best.items() if row.value and row.source in sources}
 
 
 async def known(session: AsyncSession, lead_id: uuid.UUID) -> dict[str, str]:
@@ -78,7 +86,11 @@ async def known(session: AsyncSession, lead_id: uuid.UUID) -> dict[str, str]:
 
     The network's number is none of them: it may not be the one to call back.
     """
-    best = await current(session, lead_id)
+    return told(await current(session, lead_id))
+
+
+def told(best: Mapping[str, FieldValue]) -> dict[str, str]:
+    """Return, of the values that count, those that need not be asked for."""
     return {
         name: row.value
         for name, row in best.items()
@@ -92,7 +104,7 @@ def choose(rows: Iterable[FieldValue]) -> dict[str, FieldValue]:
     for row in rows:
         old = best.get(row.name)
         if row.value is None:
-            if old is not None and row.source == Source.CONFIRMED:
+            if old is not None and row.source in _TAKES_BACK and _outranks(row, old):
                 del best[row.name]
         elif old is None or _supersedes(row, old):
             best[row.name] = row
@@ -101,7 +113,11 @@ def choose(rows: Iterable[FieldValue]) -> dict[str, FieldValue]:
 
 def _supersedes(new: FieldValue, old: FieldValue) -> bool:
     if old.source == Source.CONFIRMED and new.value == old.value:
-        return new.source == Source.CONFIRMED
+        return new.source in _TAKES_BACK
+    return _outranks(new, old)
+
+
+def _outranks(new: FieldValue, old: FieldValue) -> bool:
     return _RANK[Source(new.source)] <= _RANK[Source(old.source)]
 
 

@@ -119,7 +119,7 @@ def grammar(expects: Expectation) -> Grammar:
 
 def warm(profile: Profile) -> None:
     """Make the grammars of a profile, so that no call waits for them (0.2 s the first time)."""
-    for entry in profile.fields:
+    for entry in profile.required:
         grammar(Expectation(entry, "answer"))
         grammar(Expectation(entry, "yes_no"))
 

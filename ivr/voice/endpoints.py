@@ -3,11 +3,13 @@
 POST /twilio/voice-realtime-proxied, /twilio/voice   a call rings
 WS   /twilio/voice/stream                            its audio
 POST /twilio/voice/after                             what follows the stream, or a transfer
+POST /twilio/voice/whisper                           what a person hears who picks up for a caller
 POST /twilio/voice/status                            the call is over
 POST /twilio/voice-ivr, /twilio/voice-ivr/collect    the conversation without a model
 """
 
 import asyncio
+import uuid
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -32,6 +34,7 @@ from ivr.voice.reception import Form, Reception
 REQUEST_NAME = "i-twilio-idempotency-token"  # the same when Twilio repeats a webhook
 START_SECONDS = 10.0
 ANSWER_SECONDS = 10.0  # Twilio waits 15 s for a webhook, and asks 5xx answers no second time
+WHISPER_SECONDS = 3.0
 REDEEM_SECONDS = 3.0  # the caller hears nothing meanwhile
 MOST_TRIES = 4
 SORRY = "Sorry, we have a technical problem. Please call again in a few minutes. Goodbye."
@@ -58,6 +61,19 @@ async def gather(request: Request[State]) -> Response:
 async def collect(request: Request[State]) -> Response:
     """An answer in the conversation without a model."""
     return await _answer(request, Reception.collect)
+
+
+async def whisper(request: Request[State]) -> Response:
+    """Somebody has picked up for a caller: say whom they are connected to."""
+    await signed_form(request)
+    try:
+        conversation_id = uuid.UUID(request.query_params["conversation"])  # ours, and signed
+        reception = Reception(request.state, base_url(request))
+        document = await asyncio.wait_for(reception.whisper(conversation_id), WHISPER_SECONDS)
+    except Exception as exc:  # two people wait to be connected, whatever broke
+        log.warning("whisper without words", problem=type(exc).__name__)
+        document = twiml.whisper(None)
+    return Response(document, media_type="text/xml")
 
 
 async def status(request: Request[State]) -> Response:

@@ -10,24 +10,25 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from ivr import conversations
-from ivr.agent.acts import Act, CallBack, Confirm, Deny, End, Save, Say
+from ivr.agent.acts import Act
 from ivr.agent.collector import Collector
-from ivr.agent.cut_off import SORRY
+from ivr.agent.cut_off import NOBODY_FREE, SORRY
+from ivr.agent.performance import STATE, perform
 from ivr.agent.toolbox import ToolBox
 from ivr.conversations import Said
 from ivr.db import Database
 from ivr.db.tables import Conversation, Role, Source
-from ivr.leads import values
-from ivr.leads.profile import Profile
+from ivr.leads import identity
+from ivr.leads.profile import PHONES, Profile
+from ivr.voice import transfer
 
 BUSY = "Sorry, all our lines are busy. We will call you back."
 THANKS = "Thank you. We will call you back as soon as we can. Goodbye."
 # Twilio asks again within this time, or the caller is gone: its answer, the prompt, the silence.
 PATIENCE = timedelta(seconds=90)
-_STATE = "collector"
 _ANSWERED = "answered"
 _TURNED_AWAY = "turned_away"
-_WHO = frozenset({"person_name", "us_phone"})  # the types of the fields that a call back needs
+_WHO = frozenset({"person_name", *PHONES})  # the types of the fields that a call back needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Reply:
 
 def is_under_way(conversation: Conversation) -> bool:
     """Return whether the caller of a conversation was handed to this dialogue."""
-    return _STATE in conversation.state
+    return STATE in conversation.state
 
 
 def turn_away(conversation: Conversation) -> None:
@@ -92,17 +93,13 @@ class GatherDialogue:
         if (before := self._given_before(token)) is not None:
             return before
         async with self._db.read() as session:
-            known = await values.known(session, self._conversation.lead_id)
             begun = bool(await conversations.transcript(session, self._conversation.id))
-        collector = Collector(
-            self._asked,
-            today=self._today,
-            known=known,
-            caller_number=self._conversation.from_number,
-        )
+        collector = await self._begin_again()
         reply = await self._perform(collector.open(greet=not begun), keyed=False)
         if begun:
-            reply = Reply(f"{SORRY} {reply.say}", reply.ends)
+            is_back = transfer.is_back(self._conversation, stream=self._conversation.streams + 1)
+            first = NOBODY_FREE if is_back else SORRY
+            reply = Reply(f"{first} {reply.say}", reply.ends)
         await self._keep(collector, heard=None, reply=reply, token=token)
         return reply
 
@@ -110,13 +107,30 @@ class GatherDialogue:
         """Take an answer, "" when nothing was heard, and return what to say to it; as `open`."""
         if (before := self._given_before(token)) is not None:
             return before
-        state = self._conversation.state.get(_STATE)
+        state = self._conversation.state.get(STATE)
         if state is None:
             return await self.open(token=token)
-        collector = Collector.load(self._asked, state, today=self._today)
-        reply = await self._perform(collector.hear(text, keyed=keyed), keyed=keyed)
+        if await self._tools.hear_denial(text):
+            collector = await self._begin_again()
+            acts = collector.open(greet=False)
+        else:
+            collector = Collector.load(self._asked, state, today=self._today)
+            acts = collector.hear(text, keyed=keyed)
+        reply = await self._perform(acts, keyed=keyed)
         await self._keep(collector, heard=text or None, reply=reply, token=token)
         return reply
+
+    async def _begin_again(self) -> Collector:
+        """Return a dialogue at its beginning, with what need not be asked of this caller."""
+        self._conversation = self._tools.conversation
+        async with self._db.read() as session:
+            known = await identity.known(session, self._conversation)
+        return Collector(
+            self._asked,
+            today=self._today,
+            known=known,
+            caller_number=self._conversation.from_number,
+        )
 
     def _given_before(self, token: str) -> Reply | None:
         last = self._conversation.state.get(_ANSWERED, {})
@@ -125,29 +139,11 @@ class GatherDialogue:
         return Reply(last["say"], last["ends"])
 
     async def _perform(self, acts: list[Act], *, keyed: bool) -> Reply:
-        said: list[str] = []
-        ends: str | None = None
-        for act in acts:
-            match act:
-                case Say(text=text):
-                    said.append(text)
-                case Save(name=name, value=value, heard_as=heard_as, insisted=insisted):
-                    await self._tools.save_field(
-                        name,
-                        value,
-                        heard_as=heard_as,
-                        insisted=insisted,
-                        source=Source.TYPED if keyed else Source.TOOL,
-                    )
-                case Confirm(name=name):
-                    await self._tools.confirm_field(name, confirmed=True)
-                case Deny(name=name):
-                    await self._tools.confirm_field(name, confirmed=False)
-                case CallBack():
-                    await self._tools.ask_call_back()
-                case End(reason=reason):
-                    ends = reason
-        return Reply(" ".join(said), ends)
+        source = Source.TYPED if keyed else Source.TOOL
+        done = await perform(self._tools, acts, source=source)
+        if done.asks_person:
+            await self._tools.ask_call_back()
+        return Reply(done.say, done.ends)
 
     async def _keep(
         self, collector: Collector, *, heard: str | None, reply: Reply, token: str
@@ -158,7 +154,7 @@ class GatherDialogue:
             conversation = await conversations.by_id(session, self._conversation.id)
             conversation.state = {
                 **conversation.state,
-                _STATE: collector.dump(),
+                STATE: collector.dump(),
                 _ANSWERED: {"token": token, **asdict(reply)},
             }
             for role, text in ((Role.CALLER, heard), (Role.ASSISTANT, reply.say)):

@@ -5,6 +5,7 @@ verbs behind a <Connect> that has an `action` never run (Twilio: twiml/connect).
 """
 
 import asyncio
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,12 +18,12 @@ from ivr import conversations, tenants
 from ivr.admission import Refusal
 from ivr.db.tables import Channel, Conversation, Tenant, utc_now
 from ivr.errors import BadRequest
-from ivr.leads import intake, tasks
+from ivr.leads import intake, staff, tasks
 from ivr.leads.intake import Enquiry
 from ivr.leads.profile import Profile
 from ivr.runtime import State
 from ivr.vendors.twilio import TERMINAL
-from ivr.voice import gather, line, stream_token, twiml
+from ivr.voice import gather, line, stream_token, transfer, twiml
 from ivr.voice.commands import INTERRUPTED, LOST_STREAM, EndReason
 from ivr.voice.gather import GatherDialogue, Reply
 
@@ -81,7 +82,6 @@ class Reception:
     async def after(self, form: Form) -> str:
         """Decide what follows a stream, or a transfer: hang-up, a person, or the call goes on."""
         if "DialCallStatus" in form:
-            self.state["background"].start(self._transfer_over(form))
             return await self._after_transfer(form)
         tenant, conversation = await self._begin(form)
         self.state["live"].asked(conversation.session_key)
@@ -163,7 +163,7 @@ class Reception:
 
     def _may_resume(self, conversation: Conversation, reason: str) -> bool:
         return (
-            reason in RESUMED
+            (reason in RESUMED or reason == EndReason.TRANSFER)
             and self.state["voice"] is not None
             and conversation.streams < MOST_STREAMS
             and not gather.is_under_way(conversation)
@@ -178,15 +178,38 @@ class Reception:
             gather.turn_away(row)
             return row
 
+    async def whisper(self, conversation_id: uuid.UUID) -> str:
+        """Tell whoever has picked up who is about to be connected, and why."""
+        async with self.state["db"].write() as session:
+            conversation = await conversations.by_id(session, conversation_id)
+            tenant = await session.get_one(Tenant, conversation.tenant_id)
+            profile = self.state["profiles"](tenant.profile)
+            words = await transfer.picked_up(session, conversation, profile, now=self.now())
+        return twiml.whisper(words, language=profile.language)
+
     async def _after_transfer(self, form: Form) -> str:
         """Return what follows a transfer (Twilio: twiml/dial, DialCallStatus)."""
-        if form["DialCallStatus"] in {"completed", "answered"}:
+        if form["DialCallStatus"] in transfer.ANSWERED:
+            self.state["background"].start(self._transfer_over(form))
             return twiml.hangup()
-        _, conversation = await self._begin(form)
+        tenant, conversation = await self._begin(form)
+        if form.get("CallStatus") in TERMINAL or conversation.line_closed_at is not None:
+            await self._line_closed(conversation)
+            return twiml.hangup()
+        profile = self.state["profiles"](tenant.profile)
         async with self.state["db"].write() as session:
-            reason = "the caller asked for a person, and nobody was there"
-            await tasks.ask_call_back(session, conversation, reason, now=self.now())
-        return twiml.say_and_hangup(NOBODY_THERE)
+            goes_on = await transfer.nobody_picked_up(
+                session,
+                conversation.id,
+                profile,
+                staff.on_duty(profile, self.state["settings"]),
+                request=self.token,
+                now=self.now(),
+            )
+        self.state["outbox"].poke()
+        if goes_on is None:
+            return twiml.say_and_hangup(NOBODY_THERE, language=profile.language)
+        return await self._go_on(tenant, profile, goes_on, EndReason.TRANSFER)
 
     async def _keep(self, conversation: Conversation) -> None:
         """Let nobody finish the conversation while the call is on its way."""
@@ -267,25 +290,37 @@ class Reception:
         self, profile: Profile, conversation: Conversation, reason: str, *, say: str | None = None
     ) -> str:
         """Finish the conversation; return what becomes of the caller: a person, or the hang-up."""
-        number = profile.transfer_number if reason == EndReason.TRANSFER else None
-        lasts, now = line.LONGEST_DIAL if number else line.HANG_UP_TIME, self.now()
+        if reason == EndReason.TRANSFER and profile.transfer_number:
+            return await self._put_through(profile, conversation, profile.transfer_number, say=say)
+        now = self.now()
         async with self.state["db"].write() as session:
             await conversations.call_over(session, conversation.id, reason=reason, now=now)
-            await line.expect_end(session, conversation.id, by=now + lasts)
-        if number:
-            action_url = f"{self.base_url}{AFTER_PATH}"
-            return twiml.dial(number, action_url=action_url, say=say, language=profile.language)
+            await line.expect_end(session, conversation.id, by=now + line.HANG_UP_TIME)
         return twiml.say_and_hangup(say, language=profile.language) if say else twiml.hangup()
 
+    async def _put_through(
+        self, profile: Profile, conversation: Conversation, number: str, *, say: str | None
+    ) -> str:
+        async with self.state["db"].write() as session:
+            await transfer.begin(session, conversation, now=self.now(), grace=self._grace)
+        return twiml.dial(
+            number,
+            action_url=f"{self.base_url}{AFTER_PATH}",
+            whisper_url=transfer.whisper_url(self.base_url, conversation),
+            say=say,
+            language=profile.language,
+        )
+
     async def _transfer_over(self, form: Form) -> None:
-        """Note that nobody talks to the caller any more."""
         _, conversation = await self._begin(form)
         async with self.state["db"].write() as session:
-            await line.expect_end(session, conversation.id, by=self.now() + line.HANG_UP_TIME)
+            await transfer.over(session, conversation.id, now=self.now())
 
     async def _line_closed(self, conversation: Conversation) -> None:
         async with self.state["db"].write() as session:
             await line.closed(session, conversation.id, now=self.now())
+            if conversation.end_reason == EndReason.TRANSFER:
+                await transfer.hung_up(session, conversation, now=self.now())
 
     def _is_too_long(self, conversation: Conversation) -> bool:
         seconds = (self.now() - conversation.started_at).total_seconds()

@@ -16,21 +16,21 @@ import anyio
 import structlog
 
 from ivr import conversations
-from ivr.agent.cut_off import apology
+from ivr.agent.cut_off import apology, nobody_free
 from ivr.agent.goodbye import is_goodbye
-from ivr.agent.instructions import voice_instructions
+from ivr.agent.instructions import first_words, voice_instructions
 from ivr.agent.tool_schemas import voice_tools
 from ivr.agent.toolbox import ToolBox, ToolOutput
 from ivr.conversations import Said
 from ivr.db.engine import patiently
 from ivr.db.tables import Conversation, Lead, Role, Tenant, Turn, utc_now
-from ivr.leads import values
+from ivr.leads import identity
 from ivr.leads.handover import profile_of
 from ivr.leads.profile import Profile
 from ivr.runtime import State, VoiceModel
 from ivr.settings import Settings
 from ivr.turns import TurnWriter
-from ivr.voice import realtime, stream_net
+from ivr.voice import realtime, stream_net, transfer
 from ivr.voice.bridge import Bridge, Outcome, Phone
 from ivr.voice.call import Call
 from ivr.voice.commands import EndReason, RecordTurn
@@ -160,7 +160,7 @@ async def _known(state: State, conversation: Conversation) -> Known:
         return Known(
             tenant=tenant,
             profile=profile_of(state["profiles"], tenant, lead),
-            values=await values.known(session, lead.id),
+            values=await identity.known(session, conversation),
             turns=await conversations.transcript(session, conversation.id),
         )
 
@@ -182,18 +182,16 @@ def _script(settings: Settings, known: Known, conversation: Conversation, zone: 
             language=profile.language.partition("-")[0],
             reasoning_effort="low" if is_reasoning else None,
         ),
-        greeting=f"{profile.greeting} {_first_question(profile, known.values)}".strip(),
+        greeting=first_words(profile, known.values),
         closing=profile.closing,
         is_goodbye=partial(is_goodbye, profile),
     )
     if conversation.streams < 2 or not known.turns:
         return script
     said = tuple((turn.role, turn.text) for turn in known.turns[-_MOST_TURNS:])
-    return replace(script, history=said, apology=apology(profile, known.values))
-
-
-def _first_question(profile: Profile, held: dict[str, str]) -> str:
-    return next((field.ask for field in profile.required if field.key not in held), "")
+    is_back = transfer.is_back(conversation, stream=conversation.streams)
+    first = nobody_free if is_back else apology
+    return replace(script, history=said, apology=first(profile, known.values))
 
 
 async def _note_end(

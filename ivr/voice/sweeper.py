@@ -17,7 +17,7 @@ from ivr.db.tables import Conversation, utc_now
 from ivr.errors import DatabaseDown, NotFound, Unavailable
 from ivr.runtime import State
 from ivr.vendors.twilio import TwilioRest
-from ivr.voice import line
+from ivr.voice import line, transfer
 from ivr.voice.commands import INTERRUPTED, LOST_STREAM, EndReason
 from ivr.voice.reception import AFTER_PATH
 from ivr.voice.twiml import ASK_AGAIN
@@ -140,6 +140,8 @@ class Sweeper:
     async def _close(self, call: Conversation) -> None:
         async with self.state["db"].write() as session:
             await line.closed(session, call.id, now=self.clock())
+            if call.end_reason == EndReason.TRANSFER:
+                await transfer.hung_up(session, call, now=self.clock())
 
     async def _ask_later(self, call: Conversation, problem: str, retry_after_s: float) -> None:
         now = self.clock()

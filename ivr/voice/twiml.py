@@ -47,6 +47,14 @@ def say_and_hangup(text: str, *, language: str = "en-US") -> str:
     return str(response)
 
 
+def whisper(text: str | None, *, language: str = "en-US") -> str:
+    """Say something to who picked up; then, or with None at once, they are connected."""
+    response = VoiceResponse()
+    if text:
+        response.say(text, language=language)
+    return str(response)
+
+
 def hold(url: str) -> str:
     """Ask the caller to wait for a moment, and then `url` what to do."""
     response = VoiceResponse()
@@ -68,9 +76,13 @@ def dial(
     *,
     say: str | None = None,
     action_url: str | None = None,
+    whisper_url: str | None = None,
     language: str = "en-US",
 ) -> str:
-    """Connect the caller to a person; `action_url` is asked what to do when that ends or fails."""
+    """Connect the caller to a person; `action_url` is asked what to do when that ends or fails.
+
+    Who picks up hears what `whisper_url` answers, before they are connected.
+    """
     response = VoiceResponse()
     if say:
         response.say(say, language=language)
@@ -80,6 +92,6 @@ def dial(
         action=f"{action_url}{ASK_AGAIN}" if action_url else None,
         method="POST" if action_url else None,
     )
-    call.number(number)
+    call.number(number, url=whisper_url, method="POST" if whisper_url else None)
     response.append(call)
     return str(response)

@@ -66,7 +66,13 @@ def test_the_tools_are_what_the_realtime_api_takes():
         assert tool["parameters"]["additionalProperties"] is False
         assert set(tool["parameters"]["required"]) <= set(tool["parameters"]["properties"])
     names = [tool["name"] for tool in tools]
-    assert names == ["save_field", "confirm_field", "end_call", "promise_call_back"]
+    assert names == [
+        "save_field",
+        "confirm_field",
+        "end_call",
+        "not_this_person",
+        "promise_call_back",
+    ]
     json.dumps(tools)
 
 

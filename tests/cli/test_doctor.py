@@ -56,6 +56,9 @@ class Neighbours:
         if path == "/v1/models":
             entries = [{"id": name, "shutdown_date": day} for name, day in self.models.items()]
             return JSONResponse({"data": entries, "message": KEY}, self.models_status)
+        if path.startswith("/v1/models/"):
+            known = path.removeprefix("/v1/models/") in self.models
+            return JSONResponse({}, self.models_status if known else 404)
         if path == "/2010-04-01/Accounts/AC1.json":
             return JSONResponse(self.account, self.account_status)
         if path == "/2010-04-01/Accounts/AC1/IncomingPhoneNumbers.json":
@@ -77,7 +80,8 @@ async def around(
     async with serve(Starlette(routes=routes), date_header=False) as port:
         neighbours.url = f"http://127.0.0.1:{port}"
         neighbours.voice_url = f"{neighbours.url}/twilio/voice-realtime-proxied"
-        neighbours.models = {"voice-1": None, "ears-1": None, "text-1": None}
+        texts = {"text-1": None, "large-1": None, "small-1": None}
+        neighbours.models = {"voice-1": None, "ears-1": None, **texts}
         for name, value in {
             "DATABASE_URL": sqlite_url,
             "SECRET_KEY": "k" * 32,
@@ -86,6 +90,8 @@ async def around(
             "OPENAI_REALTIME_MODEL": "voice-1",
             "OPENAI_TRANSCRIBE_MODEL": "ears-1",
             "OPENAI_MODEL": "text-1",
+            "OPENAI_REPLY_MODEL": "large-1",
+            "OPENAI_ROUTE_MODEL": "small-1",
             "TWILIO_SID": "AC1",
             "TWILIO_AUTH_TOKEN": "token",
             "TWILIO_PHONE_NUMBER": NUMBER,
@@ -130,6 +136,25 @@ async def test_a_refused_model_key_is_broken_and_stays_secret(
     assert "OPENAI_API_KEY was refused (HTTP 401)" in answer.out
     assert answer.out.splitlines()[-1] == "broken: models"
     assert KEY not in answer.out + answer.err
+
+
+async def test_every_model_of_the_second_provider_is_looked_for(
+    around: Neighbours, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around.models |= {"claude-1": None, "claude-2": None}
+    for name, value in {
+        "ANTHROPIC_API_KEY": KEY,
+        "ANTHROPIC_BASE_URL": around.url,
+        "ANTHROPIC_MODEL": "claude-1",
+        "ANTHROPIC_REPLY_MODEL": "claude-2",
+        "ANTHROPIC_ROUTE_MODEL": "claude-3",
+    }.items():
+        monkeypatch.setenv(name, value)
+    code, links = await examine(terminal)
+    found = {name: link["level"] for name, link in links.items() if "ANTHROPIC" in name}
+    assert code == 1
+    assert list(found.values()) == ["fine", "fine", "broken"]
+    assert "models.ANTHROPIC_ROUTE_MODEL.unknown" in found
 
 
 @pytest.mark.parametrize(
@@ -258,6 +283,16 @@ async def test_a_wrong_profile_is_broken(
     monkeypatch.setenv("PROFILE", "boats")
     code, links = await examine(terminal)
     assert (code, links["profile.unusable"]["level"]) == (1, "broken")
+
+
+async def test_a_profile_whose_leads_have_nowhere_to_go_is_told(
+    around: Neighbours, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROFILE", "courses")
+    _, links = await examine(terminal)
+    assert links["profile.no-target"]["level"] == "warning"
+    monkeypatch.setenv("TARGET_WEBHOOK_URL", "https://crm.example.com/leads")
+    assert "profile.no-target" not in (await examine(terminal))[1]
 
 
 def test_without_any_setting_the_missing_ones_are_named_and_nothing_is_made(

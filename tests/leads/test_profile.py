@@ -5,7 +5,14 @@ import re
 import pytest
 
 from ivr.errors import ProfileError
-from ivr.leads.profile import load_profile, parse_profile, shipped_profiles
+from ivr.leads.profile import (
+    Demo,
+    Escalation,
+    Profile,
+    load_profile,
+    parse_profile,
+    shipped_profiles,
+)
 
 GOOD = """
 key = "bikes"
@@ -42,6 +49,7 @@ ask = "Your ZIP?"
 required = false
 options = { refuse_states = ["AK"] }
 """
+TOP = 'rules = ["Be kind."]'
 
 
 def test_powersports_ships_and_asks_in_the_owners_order():
@@ -116,7 +124,7 @@ def test_a_missing_file_is_named(tmp_path):
         ("required = false", 'required = "no"', "fields.zip.required: must be true or false"),
         ("required = false", "colour = 1", "fields.zip.colour: unknown key"),
         ("required = false", 'choices = ["a"]', "fields.zip.choices: belong to type choice"),
-        ("required = false", 'ask_caller = "x"', "ask_caller: belongs to type us_phone only"),
+        ("required = false", 'ask_caller = "x"', "ask_caller: belongs to types us_phone and phone"),
         ('pii = "phone"', 'ask_caller = "This one?"', "ask_caller: must contain {number}"),
         ("refuse_states", "refuse", "fields.zip.options.refuse: unknown option of type us_zip"),
         ('["AK"]', '"AK"', "fields.zip.options.refuse_states: must be a list"),
@@ -129,6 +137,73 @@ def test_a_missing_file_is_named(tmp_path):
         ('"Your ZIP?"', '"Goodbye ZIP?"', "fields.zip.ask: contains a goodbye phrase"),
         ('"Hello, this', '"Goodbye, this', "greeting: contains a goodbye phrase"),
         ('language = "en-US"', 'language = "en"\ntransfer_number = "770"', "transfer_number: must"),
+        (TOP, 'won_stages = ["GONE"]', "won_stages: unknown stage 'GONE'; known are NEW, DONE"),
+        (TOP, 'lost_stages = "DONE"', "lost_stages: must be a list of texts"),
+        (TOP, 'won_stages = ["DONE"]\nlost_stages = ["DONE"]', "lost_stages: 'DONE' is in won_"),
+        (
+            TOP,
+            'tools = ["hack"]',
+            "tools: unknown tool 'hack'; known are append_lead_to_rag_sheets",
+        ),
+        (TOP, 'follow_up = "yes"', "follow_up: must be true or false"),
+        (TOP, "reopen_lost = 1", "reopen_lost: must be true or false"),
+        (TOP, "lost_after_days = -1", "lost_after_days: must be 0 (never) or more"),
+        (TOP, "nurture_after_hours = true", "nurture_after_hours: must be a whole number"),
+        (TOP, "text_greeting = 3", "text_greeting: is missing or empty; text is needed"),
+        (TOP, 'text_greeting = "Goodbye!"', "text_greeting: contains a goodbye phrase"),
+        ("[target]", "escalation = 3\n[target]", "escalation: must be a table"),
+        ("[target]", "[escalation]\nword = 1\n[target]", "escalation.word: unknown key"),
+        ("[target]", "[escalation]\nkeywords = 1\n[target]", "escalation.keywords: must be a list"),
+        (
+            "[target]",
+            "[escalation]\nmin_confidence = 2\n[target]",
+            "min_confidence: must be from 0",
+        ),
+        (
+            "[target]",
+            "[escalation]\nmost_exchanges = 0\n[target]",
+            "most_exchanges: must be at least",
+        ),
+        (
+            "[target]",
+            "[escalation]\nhigh_value = 0.5\n[target]",
+            "high_value: must be a whole number",
+        ),
+        (
+            "[target]",
+            '[escalation]\nstaff_phone = "1"\n[target]',
+            "staff_phone: must be like +1770",
+        ),
+        ("[target]", '[demo]\nurl = "https://a.b"\n[target]', "demo.text: is missing or empty"),
+        (
+            "[target]",
+            '[demo]\ntext = "x"\nurl = "a.b"\n[target]',
+            "demo.url: must begin with https",
+        ),
+        ("[target]", "[texts]\narabic = {}\n[target]", "texts.arabic: must be a language code"),
+        ("[target]", "[texts.ar]\ncolour = 1\n[target]", "texts.ar.colour: unknown key; known are"),
+        ("[target]", "[texts.ar.fields.fax]\n[target]", "texts.ar.fields: unknown field 'fax'"),
+        (
+            "[target]",
+            "[texts.ar.fields.zip]\nask = 1\n[target]",
+            "texts.ar.fields.zip.ask: is missing",
+        ),
+        (
+            "[target]",
+            '[texts.ar]\nclosing = "x"\n[target]',
+            "texts.ar.closing: must contain one of",
+        ),
+        ('ask = "Your ZIP?"', 'ask = "?"\nasked = "no"', "fields.zip.asked: must be true or false"),
+        (
+            "required = false",
+            "required = true\nasked = false",
+            "fields.zip.required: what nobody asks for cannot be required",
+        ),
+        (
+            'type = "us_zip"',
+            'type = "flag"\nasked = true',
+            "fields.zip.asked: a flag is never asked",
+        ),
     ],
 )
 def test_a_bad_profile_is_refused_with_file_key_and_reason(old, new, complaint):
@@ -149,3 +224,120 @@ def test_a_choice_needs_choices():
     )
     with pytest.raises(ProfileError, match=r"fields\.zip\.choices"):
         parse_profile(text, source="mine.toml")
+
+
+def extended(top: str = "", tables: str = "", field: str = "") -> Profile:
+    text = GOOD.replace(TOP, f"{TOP}\n{top}").replace("[target]", f"{tables}\n[target]", 1)
+    return parse_profile(f"{text}\n{field}", source="mine.toml")
+
+
+def test_what_a_profile_leaves_out_has_a_usual_value():
+    profile = extended()
+    assert (profile.won_stages, profile.lost_stages, profile.tools) == ((), (), ())
+    assert profile.escalation == Escalation() and profile.demo is None
+    assert (profile.follow_up, profile.reopen_lost) == (False, True)
+    assert (profile.lost_after_days, profile.nurture_after_hours) == (None, None)
+    assert profile.languages == ("en",) and profile.in_language("ar") == profile
+
+
+def test_the_usual_closing_stages_are_taken_where_there_are_such():
+    stages = GOOD.replace('"NEW", "DONE"', '"NEW", "DONE", "ENROLLED", "LOST"')
+    usual = parse_profile(stages, source="x")
+    assert (usual.won_stages, usual.lost_stages) == (("ENROLLED",), ("LOST",))
+    none = parse_profile(stages.replace(TOP, f"{TOP}\nwon_stages = []"), source="x")
+    assert none.won_stages == ()
+
+
+def test_escalation_demo_tools_and_timers_are_read():
+    profile = extended(
+        'tools = ["append_lead_to_rag_sheets"]\nfollow_up = true\nlost_after_days = 0',
+        """
+        [escalation]
+        keywords = ["boss"]
+        high_value = 500000
+        most_exchanges = 5
+        min_confidence = 1
+        staff_phone = "+17705550199"
+        [demo]
+        text = "Here it is"
+        url = "https://example.com/demo"
+        """,
+    )
+    assert profile.escalation == Escalation(("boss",), 500_000, 5, 1, "+17705550199")
+    assert profile.demo == Demo("Here it is", "https://example.com/demo")
+    assert profile.tools == ("append_lead_to_rag_sheets",)
+    assert (profile.follow_up, profile.lost_after_days) == (True, 0)
+
+
+def test_words_in_another_language_replace_the_profiles_own_where_there_are_any():
+    profile = extended(
+        tables="""
+        [texts.ar]
+        greeting = "مرحبًا"
+        closing = "مع السلامة"
+        goodbye_phrases = ["مع السلامة"]
+        [texts.ar.fields.phone]
+        ask = "رقمك؟"
+        """
+    )
+    arabic = profile.in_language("ar")
+    assert profile.languages == ("en", "ar")
+    assert (arabic.greeting, arabic.text_greeting, arabic.closing) == (
+        "مرحبًا",
+        "مرحبًا",
+        "مع السلامة",
+    )
+    assert arabic.goodbye_phrases == ("مع السلامة", "goodbye")
+    assert (arabic.field("phone").ask, arabic.field("phone").label) == ("رقمك؟", "phone")
+    assert arabic.field("zip") == profile.field("zip")
+    assert arabic.stages == profile.stages
+
+
+def test_a_flag_is_neither_asked_nor_required_nor_told():
+    profile = extended(
+        field='[[fields]]\nkey = "sent"\ntype = "flag"\nlabel = "sent"\nstage = "DONE"'
+    )
+    flag = profile.field("sent")
+    assert (flag.asked, flag.required, flag.ask) == (False, False, "")
+    assert flag not in profile.required and flag not in profile.told
+
+
+def test_what_is_not_asked_is_told_but_not_required():
+    profile = extended(
+        field='[[fields]]\nkey = "mail"\ntype = "email"\nlabel = "mail"\nasked = false'
+    )
+    mail = profile.field("mail")
+    assert not mail.required and mail in profile.told
+
+
+def test_an_international_phone_is_the_phone_field_and_may_ask_about_the_callers_number():
+    text = GOOD.replace('"us_phone"', '"phone"\nask_caller = "Is {number} right?"')
+    assert parse_profile(text, source="x").phone_field.type == "phone"
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "complaint"),
+    [
+        ("phone", 'region = "XX"', "options: region: 'XX' is no country code such as SA"),
+        ("money", 'currency = "XYZ"', "options: currency: 'XYZ' is unknown; known are SAR"),
+        ("choice", 'aliases = { x = "c" }', "options: aliases.x: 'c' is not one of the choices"),
+        ("choice", 'aliases = { A = "b" }', "options: two choices sound the same"),
+        ("choice", 'aliases = ["x"]', "options.aliases: must be a table"),
+        ("choice", 'find = "yes"', "options.find: must be true or false"),
+        ("place", "aliases = { x = 1 }", "options: aliases.x must be text"),
+        ("place", "known = [1]", "options.known: must be a list of texts"),
+    ],
+)
+def test_a_bad_option_of_a_type_is_refused_with_the_reason(kind, options, complaint):
+    choices = 'choices = ["a", "b"]' if kind == "choice" else ""
+    field = f"""
+    [[fields]]
+    key = "more"
+    type = "{kind}"
+    label = "more"
+    ask = "?"
+    {choices}
+    options = {{ {options} }}
+    """
+    with pytest.raises(ProfileError, match=rf"^mine\.toml: fields\.more\.{re.escape(complaint)}"):
+        extended(field=field)

@@ -222,6 +222,38 @@ async def test_a_rejected_call_is_never_in_progress(server: Server) -> None:
     assert [fields["CallStatus"] for fields in server.fields("/status")] == ["busy"]
 
 
+DIAL = '<Dial action="/after"><Number url="/whisper?conversation=1">+18005550100</Number></Dial>'
+
+
+async def test_who_picks_up_hears_the_whisper_in_a_call_of_its_own(server: Server) -> None:
+    server.documents |= {
+        "/voice": response(DIAL),
+        "/whisper": response("<Say>A call for you.</Say>"),
+        "/after": response("<Hangup/>"),
+    }
+    async with twilio_for(server) as twilio:
+        call = await twilio.call(CALLER, CALLED)
+        await call.ended()
+
+    assert call.whispers == ["A call for you."] and call.sayings == []
+    (asked,) = server.fields("/whisper?conversation=1")
+    assert (asked["ParentCallSid"], asked["To"]) == (call.sid, "+18005550100")
+    (after,) = server.fields("/after")
+    assert (after["DialCallStatus"], after["DialCallSid"]) == ("completed", asked["CallSid"])
+    assert asked["CallSid"] != call.sid
+
+
+async def test_nobody_hears_a_whisper_where_nobody_picks_up(server: Server) -> None:
+    server.documents |= {"/voice": response(DIAL), "/after": response("<Hangup/>")}
+    async with twilio_for(server) as twilio:
+        twilio.account.dial_status = "no-answer"
+        call = await twilio.call(CALLER, CALLED)
+        await call.ended()
+
+    assert call.whispers == [] and server.fields("/whisper?conversation=1") == []
+    assert server.fields("/after")[0]["DialCallStatus"] == "no-answer"
+
+
 async def test_waiting_for_what_never_comes_tells_the_story(server: Server) -> None:
     server.documents["/voice"] = response("<Say>hello</Say>")
     async with twilio_for(server) as twilio:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from ivr.errors import ModelError
 from ivr.settings import Settings
-from ivr.vendors.llm import Answer, TextModels
+from ivr.vendors.llm import Answer, Message, Role, Spoken, TextModels, ToolResult, Written
 from tools.emulators.serving import serve
 
 SCHEMA: dict[str, Any] = {
@@ -25,10 +25,10 @@ SCHEMA: dict[str, Any] = {
 
 
 class Providers:
-    """Both providers' endpoints; `answers` are statuses or texts, taken in order."""
+    """Both providers' endpoints; `answers` are statuses, texts or what each calls its content."""
 
     def __init__(self) -> None:
-        self.answers: list[int | str | dict[str, Any]] = []
+        self.answers: list[int | str | dict[str, Any] | list[dict[str, Any]]] = []
         self.requests: list[dict[str, Any]] = []
         self.base_url = ""
 
@@ -45,6 +45,7 @@ class Providers:
         answer = self.answers.pop(0)
         if isinstance(answer, int):
             return JSONResponse({"error": {"message": "no", "code": "no_luck"}}, answer)
+        assert not isinstance(answer, list), "that is Anthropic's"
         message = {"content": answer} if isinstance(answer, str) else answer
         return JSONResponse(
             {
@@ -65,14 +66,16 @@ class Providers:
 
     async def anthropic(self, request: Request) -> Response:
         self.requests.append(await request.json())
+        answer = self.answers.pop(0)
+        content = [{"type": "text", "text": answer}] if isinstance(answer, str) else answer
         return JSONResponse(
             {
                 "id": "msg_1",
                 "type": "message",
                 "role": "assistant",
                 "model": self.requests[-1]["model"],
-                "content": [{"type": "text", "text": self.answers.pop(0)}],
-                "stop_reason": "end_turn",
+                "content": content,
+                "stop_reason": "end_turn" if isinstance(answer, str) else "tool_use",
                 "stop_sequence": None,
                 "usage": {"input_tokens": 900, "output_tokens": 100},
             }
@@ -197,3 +200,144 @@ async def test_the_models_are_those_with_a_key_the_chosen_provider_first(
     assert await names(openai_api_key="sk-test") == ["openai"]
     assert await names(**both) == ["openai", "anthropic"]
     assert await names(**both, llm_provider="anthropic") == ["anthropic", "openai"]
+
+
+# --- conversations with tools ---
+
+TOOLS: list[dict[str, Any]] = [
+    {
+        "type": "function",
+        "name": "save_zip",
+        "description": "Save the ZIP.",
+        "parameters": {
+            "type": "object",
+            "properties": {"zip": {"type": "string"}, "insisted": {"type": "boolean"}},
+            "required": ["zip"],
+            "additionalProperties": False,
+        },
+    }
+]
+SAID = (
+    Written(by="person", text="hi"),
+    Written(by="assistant", text="ZIP?"),
+    Written(by="person", text="30093"),
+)
+
+
+async def converse(
+    settings: Settings, *history: Message, role: Role = "reply", seconds: float = 5.0
+) -> Spoken:
+    async with opened(settings) as models:
+        return await models.for_role(role)[0].converse(
+            instructions="Ask for the ZIP.",
+            history=history or SAID,
+            tools=TOOLS,
+            timeout_seconds=seconds,
+        )
+
+
+async def test_each_role_has_its_model(providers: Providers) -> None:
+    changes = {
+        "openai_model": "gpt-6-sol",
+        "openai_reply_model": "gpt-6.1-terra",
+        "openai_route_model": "gpt-6-luna",
+        "anthropic_reply_model": "claude-sonnet-5",
+    }
+    keys = {"openai_api_key": "sk-test", "anthropic_api_key": "sk-ant"}
+    async with opened(providers.settings(**keys, **changes)) as models:
+        names = {
+            role: [model.name for model in models.for_role(role)]
+            for role in ("extract", "reply", "route")
+        }
+    assert names == {
+        "extract": ["gpt-6-sol", "claude-haiku-5-5"],
+        "reply": ["gpt-6.1-terra", "claude-sonnet-5"],
+        "route": ["gpt-6-luna", "claude-haiku-5-5"],
+    }
+
+
+async def test_roles_with_one_model_share_it(providers: Providers) -> None:
+    settings = providers.settings(openai_api_key="sk-test", openai_reply_model="gpt-6-luna")
+    async with opened(settings) as models:
+        assert models.for_role("reply")[0] is models.for_role("route")[0]
+
+
+async def test_openai_is_shown_the_conversation_and_the_tools(providers: Providers) -> None:
+    providers.answers = ["Thank you!"]
+    spoken = await converse(providers.settings(openai_api_key="sk-test"))
+    assert (spoken.text, spoken.calls, spoken.problem) == ("Thank you!", (), None)
+    assert spoken.usage.input_tokens == 900 and spoken.usage.cost_usd
+    (sent,) = providers.requests
+    assert (sent["model"], sent["reasoning_effort"]) == ("gpt-6.1-terra", "none")
+    assert [(m["role"], m["content"]) for m in sent["messages"]] == [
+        ("system", "Ask for the ZIP."),
+        ("user", "hi"),
+        ("assistant", "ZIP?"),
+        ("user", "30093"),
+    ]
+    (tool,) = sent["tools"]
+    assert tool["function"]["parameters"] == TOOLS[0]["parameters"]
+    assert "response_format" not in sent
+
+
+async def test_openais_tool_calls_come_as_they_are_and_are_answered(providers: Providers) -> None:
+    functions = [{"name": "save_zip", "arguments": text} for text in ('{"zip": "30093"}', '{"zi')]
+    providers.answers = [
+        {
+            "tool_calls": [
+                {"id": f"call_{number}", "type": "function", "function": function}
+                for number, function in enumerate(functions)
+            ],
+            "finish_reason": "tool_calls",
+        },
+        "Saved.",
+    ]
+    settings = providers.settings(openai_api_key="sk-test")
+    spoken = await converse(settings)
+    assert [(call.name, call.arguments) for call in spoken.calls] == [
+        ("save_zip", '{"zip": "30093"}'),
+        ("save_zip", '{"zi'),
+    ]
+    results = [ToolResult(call=call, output='{"saved": true}') for call in spoken.calls]
+    assert (await converse(settings, *SAID, spoken, *results)).text == "Saved."
+    sent = providers.requests[1]["messages"][-3:]
+    assert [m["role"] for m in sent] == ["assistant", "tool", "tool"]
+    assert [m["tool_call_id"] for m in sent[1:]] == ["call_0", "call_1"]
+    assert sent[1]["content"] == '{"saved": true}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ({"refusal": "I cannot help with that"}, "stopped: content_filter"),
+        ({"content": "As I", "finish_reason": "length"}, "stopped: length"),
+    ],
+)
+async def test_words_that_cannot_be_used_say_why(
+    providers: Providers, answer: dict[str, Any], problem: str
+) -> None:
+    providers.answers = [answer]
+    spoken = await converse(providers.settings(openai_api_key="sk-test"))
+    assert spoken.problem == problem and spoken.usage.input_tokens == 900
+
+
+async def test_a_conversation_that_fails_raises(providers: Providers) -> None:
+    providers.answers = [503]
+    with pytest.raises(ModelError, match="gpt-6-luna: HTTP 503"):
+        await converse(providers.settings(openai_api_key="sk-test"), role="route")
+
+
+async def test_anthropic_is_shown_the_same(providers: Providers) -> None:
+    call = {"type": "tool_use", "id": "tool_1", "name": "save_zip", "input": {"zip": "30093"}}
+    providers.answers = [[{"type": "text", "text": "One moment."}, call], "Saved."]
+    settings = providers.settings(anthropic_api_key="sk-ant", llm_provider="anthropic")
+    spoken = await converse(settings)
+    assert spoken.text == "One moment." and spoken.usage.input_tokens == 900
+    assert json.loads(spoken.calls[0].arguments) == {"zip": "30093"}
+    result = ToolResult(call=spoken.calls[0], output='{"saved": true}')
+    assert (await converse(settings, *SAID, spoken, result)).text == "Saved."
+    first, second = providers.requests
+    assert first["model"] == "claude-sonnet-5-5"
+    assert first["tools"][0]["input_schema"] == TOOLS[0]["parameters"]
+    assert [message["role"] for message in first["messages"]] == ["user", "assistant", "user"]
+    assert second["messages"][-1]["content"][0]["tool_use_id"] == "tool_1"

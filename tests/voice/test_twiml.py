@@ -41,6 +41,17 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
             'timeout="20"><Number>+18005551212</Number></Dial></Response>',
         ),
         (
+            twiml.dial("+18005551212", whisper_url="https://h/whisper?conversation=1"),
+            '<Response><Dial answerOnBridge="true" timeout="20">'
+            '<Number method="POST" url="https://h/whisper?conversation=1">+18005551212</Number>'
+            "</Dial></Response>",
+        ),
+        (
+            twiml.whisper("A call for you."),
+            '<Response><Say language="en-US">A call for you.</Say></Response>',
+        ),
+        (twiml.whisper(None), "<Response />"),
+        (
             twiml.hold("https://h/voice?try=2"),
             '<Response><Say>One moment, please.</Say><Pause length="2" />'
             '<Redirect method="POST">https://h/voice?try=2#rc=3&amp;rp=all</Redirect></Response>',

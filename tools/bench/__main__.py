@@ -13,6 +13,7 @@ from .road import lead_rates
 from .run import Plan, Result, measure
 from .served import allow_many_files
 from .soak import soak
+from .stages import MOST_P95_MS, stage_tracking
 
 QUICK = ([100, 300], 15.0, 200)
 FULL = ([1, 100, 500], 60.0, 1000)
@@ -48,6 +49,8 @@ def _bench(options: argparse.Namespace, console: Console) -> None:
         rates = lead_rates(options.leads)
         more["leads"] = rates
         report.tell_rates(console, rates)
+        more["stages"] = tracked = stage_tracking(options.leads)
+        report.tell_stages(console, tracked, MOST_P95_MS)
     report.print_all(console, results, **more)
 
 

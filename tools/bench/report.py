@@ -97,6 +97,15 @@ def tell_rates(console: Console, rates: Sequence[Rate]) -> None:
         )
 
 
+def tell_stages(console: Console, spread: Spread, most_p95_ms: float) -> None:
+    """Say what stage tracking adds to a turn."""
+    verdict = "kept" if spread.p95 < most_p95_ms else "NOT kept"
+    console.print(
+        f"stage tracking per turn: {_four(spread)} ms in {spread.count} turns; "
+        f"p95 < {most_p95_ms:.0f} ms is {verdict}"
+    )
+
+
 def tell_overload(console: Console, outcome: Overload) -> None:
     """Say what became of everybody."""
     inside = outcome.inside

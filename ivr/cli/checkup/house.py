@@ -32,8 +32,12 @@ async def check_profile(visit: Visit) -> list[Finding]:
         profile = load_profile(visit.settings.profile)
     except ProfileError as exc:
         return [link.broken("unusable", str(exc), "PROFILE names a shipped profile or a file")]
-    asked = ", ".join(field.key for field in profile.fields)
-    return [link.fine("loaded", f"{profile.key} asks for {asked}")]
+    asked = ", ".join(field.key for field in profile.required)
+    findings = [link.fine("loaded", f"{profile.key} asks for {asked}")]
+    if profile.target == "webhook" and visit.settings.target_webhook_url is None:
+        message = f"the leads of {profile.key} have nowhere to go and wait in failed_leads"
+        findings.append(link.warning("no-target", message, "set TARGET_WEBHOOK_URL"))
+    return findings
 
 
 async def check_database(visit: Visit) -> list[Finding]:

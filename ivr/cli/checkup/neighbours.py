@@ -46,6 +46,8 @@ def _models(link: Link, response: httpx.Response, settings: Settings, today: dat
         "OPENAI_REALTIME_MODEL": settings.openai_realtime_model,
         "OPENAI_TRANSCRIBE_MODEL": settings.openai_transcribe_model,
         "OPENAI_MODEL": settings.openai_model,
+        "OPENAI_REPLY_MODEL": settings.openai_reply_model,
+        "OPENAI_ROUTE_MODEL": settings.openai_route_model,
     }
     return [_model(link, name, model, offered, today) for name, model in wanted.items()]
 
@@ -88,27 +90,34 @@ def _day(text: object) -> date | None:
 
 
 async def _check_anthropic(visit: Visit, link: Link) -> list[Finding]:
-    """Ask for the one model that the settings name (Anthropic: GET /v1/models/{model_id})."""
+    """Ask for each model that the settings name (Anthropic: GET /v1/models/{model_id})."""
     settings = visit.settings
     assert settings.anthropic_api_key is not None, "asked for only with a key"
     findings: list[Finding] = []
-    url = f"{settings.anthropic_base_url}/v1/models/{settings.anthropic_model}"
     key = settings.anthropic_api_key.get_secret_value()
+    headers = {"x-api-key": key, "anthropic-version": "2023-06-01"}
+    wanted = {
+        "ANTHROPIC_MODEL": settings.anthropic_model,
+        "ANTHROPIC_REPLY_MODEL": settings.anthropic_reply_model,
+        "ANTHROPIC_ROUTE_MODEL": settings.anthropic_route_model,
+    }
+    url = f"{settings.anthropic_base_url}/v1/models"
     with no_answer(findings, link, url, "ANTHROPIC_BASE_URL, or the network of this machine"):
-        headers = {"x-api-key": key, "anthropic-version": "2023-06-01"}
-        response = await visit.get(url, headers=headers)
-        findings.append(_anthropic(link, response.status_code, settings.anthropic_model))
+        for name, model in wanted.items():
+            response = await visit.get(f"{url}/{model}", headers=headers)
+            if response.status_code in _REFUSED:
+                message = f"ANTHROPIC_API_KEY was refused (HTTP {response.status_code})"
+                hint = "make a new key in the console"
+                return [link.broken("anthropic.refused", message, hint)]
+            findings.append(_anthropic(link, response.status_code, name, model))
     return findings
 
 
-def _anthropic(link: Link, status: int, model: str) -> Finding:
-    if status in _REFUSED:
-        message = f"ANTHROPIC_API_KEY was refused (HTTP {status})"
-        return link.broken("anthropic.refused", message, "make a new key in the console")
+def _anthropic(link: Link, status: int, setting: str, model: str) -> Finding:
     if status == HTTPStatus.OK:
-        return link.fine("anthropic.available", f"ANTHROPIC_MODEL={model} is available")
-    message = f"ANTHROPIC_MODEL={model} cannot be used (HTTP {status})"
-    return link.broken("anthropic.unknown", message, "set ANTHROPIC_MODEL to one that exists")
+        return link.fine(f"{setting}.available", f"{setting}={model} is available")
+    message = f"{setting}={model} cannot be used (HTTP {status})"
+    return link.broken(f"{setting}.unknown", message, f"set {setting} to one that exists")
 
 
 async def check_phone(visit: Visit) -> list[Finding]:

@@ -18,6 +18,7 @@ from ivr.db.tables.people import (
     ConsentEvent,
     Contact,
     ContactPoint,
+    MergeRecord,
     Tenant,
 )
 from ivr.db.tables.talk import (
@@ -77,6 +78,7 @@ __all__ = [
     "KeyKind",
     "Lead",
     "Lifecycle",
+    "MergeRecord",
     "Message",
     "MessageState",
     "OutboxEvent",

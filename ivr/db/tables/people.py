@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
@@ -69,6 +69,24 @@ class ContactPoint(SQLModel, table=True):
     value: str
     verified: bool = Field(default=False, sa_column_kwargs={"server_default": "0"})
     created_at: datetime = columns.time()
+
+
+class MergeRecord(SQLModel, table=True):
+    """Two contacts found to be one person: who was kept, and what moved, so that it can go back.
+
+    `moved`: {"points": [...], "leads": [...], "absorbed": [{"lead", "into", "lifecycle", rows}]}.
+    """
+
+    __tablename__: ClassVar[str] = "merge_records"
+
+    id: uuid.UUID = columns.own_id()
+    tenant_id: uuid.UUID = columns.of_tenant()
+    kept_id: uuid.UUID = Field(foreign_key="contacts.id", index=True)
+    gone_id: uuid.UUID = Field(foreign_key="contacts.id", index=True)
+    reason: str
+    moved: dict[str, Any] = columns.json()
+    created_at: datetime = columns.time()
+    split_at: datetime | None = columns.maybe_time()
 
 
 class ConsentEvent(SQLModel, table=True):

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, UniqueConstraint
+from sqlalchemy import JSON, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from ivr.db import columns
@@ -82,7 +82,15 @@ class InboundEvent(SQLModel, table=True):
     """
 
     __tablename__: ClassVar[str] = "inbound_events"
-    __table_args__ = (UniqueConstraint("tenant_id", "provider", "kind", "provider_id"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "provider", "kind", "provider_id"),
+        Index(
+            "unanswered_events",
+            "conversation_id",
+            sqlite_where=text("answered_at IS NULL AND conversation_id IS NOT NULL"),
+            postgresql_where=text("answered_at IS NULL AND conversation_id IS NOT NULL"),
+        ),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     tenant_id: uuid.UUID = columns.of_tenant()

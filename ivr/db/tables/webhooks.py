@@ -19,6 +19,8 @@ class WebhookEndpoint(SQLModel, table=True):
     tenant_id: uuid.UUID = columns.of_tenant()
     url: str
     secret: str
+    previous_secret: str | None = None  # signs too, for a while after `rotated_at`
+    rotated_at: datetime | None = columns.maybe_time()
     types: dict[str, Any] = columns.json()
     created_at: datetime = columns.time()
     disabled_at: datetime | None = columns.maybe_time()

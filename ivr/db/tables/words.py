@@ -32,6 +32,7 @@ class Role(StrEnum):
 class Source(StrEnum):
     """Where a field's value comes from, the most trusted first."""
 
+    STAFF = "staff"
     CONFIRMED = "confirmed"
     CALLER_ID = "caller_id"
     TYPED = "typed"
@@ -59,6 +60,7 @@ class Lifecycle(StrEnum):
     APPOINTMENT_BOOKED = "APPOINTMENT_BOOKED"
     HANDED_OFF = "HANDED_OFF"
     DISQUALIFIED = "DISQUALIFIED"
+    MERGED = "MERGED"  # another lead of the same person has all that it had
 
 
 class SubmissionState(StrEnum):

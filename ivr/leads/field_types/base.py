@@ -19,6 +19,7 @@ class Field:
     type: str
     label: str
     ask: str
+    asked: bool = True  # no: tools, staff or the contact unasked make it known
     required: bool = True
     confirm: bool = False
     pii: str = "none"
@@ -88,6 +89,10 @@ class FieldType(ABC):
     def spoken(self, field: Field, value: str) -> str:
         """Return how to say a canonical value aloud."""
         return value
+
+    def known(self, value: str) -> bool:
+        """Return whether a canonical value tells anything; a flag that is false does not."""
+        return bool(value)
 
     def rule(self, field: Field, *, today: date | None) -> str:
         """Return what a good value is, as one clause; with `today` None, one that never ages."""

@@ -1,11 +1,22 @@
-"""An amount in US dollars; the canonical value is whole cents with their unit: "150000 cents".
+"""An amount of money. In US dollars the canonical value is whole cents, "150000 cents"; in a
+profile's own `currency`, whole units: "800000 SAR", a range "500000-600000 SAR".
 
 The unit is there because values are checked again on their way: a bare 150000 would be dollars.
+Both have whole minor units in their details.
 """
 
 import re
+from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 
+from ivr.leads.field_types.amounts import (
+    CURRENCIES,
+    Amount,
+    amounts,
+    is_about_money,
+    minor_units,
+)
 from ivr.leads.field_types.base import Accepted, Checked, Field, FieldType, Refused
 from ivr.leads.field_types.spoken_numbers import cardinal
 
@@ -40,32 +51,103 @@ def _typed_cents(match: re.Match[str]) -> int:
     return amount * _SCALE.get((scale or "").casefold(), 1)
 
 
+def whole_units(value: str) -> int:
+    """Return a canonical amount in whole units of its currency, of a range the upper end."""
+    number, _, unit = value.partition(" ")
+    most = number.rpartition("-")[2].partition(".")[0]
+    return int(most) // 100 if unit == "cents" else int(most)
+
+
 class Money(FieldType):
-    options = {"min": int, "max": int}  # in cents
+    options = {"min": int, "max": int, "currency": str}  # min and max in minor units
 
     def check(self, field: Field, raw: str, *, today: date, insisted: bool) -> Checked:
+        if currency := field.options.get("currency"):
+            return self._check_in(currency, field, raw)
         amount = cents(raw)
         if amount is None or re.search(r"-\s*\$?\s*\d", raw) or len(str(amount)) > 12:
             return Refused("I need an amount in dollars")
-        least, most = field.options.get("min"), field.options.get("max")
-        if least is not None and amount < least:
-            return Refused(f"it must be at least {_dollars(least)}")
-        if most is not None and amount > most:
-            return Refused(f"it can be at most {_dollars(most)}")
-        return Accepted(f"{amount} cents", _dollars(amount))
+        if beyond := _beyond(field, Amount(amount, amount, "USD", is_clear=True), _dollars):
+            return Refused(beyond)
+        details = {"minor_units": str(amount), "currency": "USD"}
+        return Accepted(f"{amount} cents", _dollars(amount), details)
+
+    def find(self, field: Field, text: str, *, today: date) -> Accepted | None:
+        """Only in a profile's own currency, and where nothing but money can be meant."""
+        if not (currency := field.options.get("currency")):
+            return None
+        found = amounts(text, currency)
+        is_price = is_about_money(text)
+        clear = [it for it in found if it.is_clear or (is_price and _is_a_price(it))]
+        return _accepted(clear[0]) if len(set(clear)) == 1 else None
 
     def spoken(self, field: Field, value: str) -> str:
-        return _dollars(int(value.removesuffix(" cents")))
+        if value.endswith(" cents"):
+            return _dollars(int(value.removesuffix(" cents")))
+        number, _, currency = value.partition(" ")
+        ends = [f"{Decimal(end):,}" for end in number.split("-")]
+        return f"{' to '.join(ends)} {currency}"
 
     def rule(self, field: Field, *, today: date | None) -> str:
+        if currency := field.options.get("currency"):
+            usual = f"in {currency} if no other currency is named"
+            return f'an amount or a range, {usual}: "800000 {currency}"'
         return 'an amount in US dollars, such as "$1,500"'
 
     def keyed(self, field: Field, keys: str) -> str:
         return keys if keys.isdigit() else ""
 
     def problem(self, field: Field) -> str:
+        currency = field.options.get("currency")
+        if currency and currency not in CURRENCIES:
+            return f"currency: {currency!r} is unknown; known are {', '.join(CURRENCIES)}"
         wrong = field.options.get("min", 0) > field.options.get("max", float("inf"))
         return "min is above max" if wrong else ""
+
+    def _check_in(self, currency: str, field: Field, raw: str) -> Checked:
+        found = amounts(raw, currency)
+        clear = [it for it in found if it.is_clear] or [it for it in found if _is_a_price(it)]
+        if not found:
+            return Refused("I need an amount of money")
+        amount = (clear or found)[0]
+        if beyond := _beyond(field, amount, lambda limit: _written(limit, currency)):
+            return Refused(beyond)
+        return _accepted(amount)
+
+
+def _is_a_price(amount: Amount) -> bool:
+    """Whether a bare number is large enough that it counts no bedrooms."""
+    return amount.high >= 1000 * minor_units(amount.currency)
+
+
+def _accepted(amount: Amount) -> Accepted:
+    ends = sorted({amount.low, amount.high})
+    value = f"{'-'.join(_plain(end, amount.currency) for end in ends)} {amount.currency}"
+    details = {"minor_units": str(amount.high), "currency": amount.currency}
+    if amount.low != amount.high:
+        details["minor_units_low"] = str(amount.low)
+    return Accepted(value, Money().spoken(Field("", "money", "", ""), value), details)
+
+
+def _plain(minor: int, currency: str) -> str:
+    """Return minor units as a plain decimal number: 80000000 halalas are "800000"."""
+    whole, rest = divmod(minor, minor_units(currency))
+    digits = len(str(minor_units(currency))) - 1
+    return f"{whole}.{rest:0{digits}}" if rest else str(whole)
+
+
+def _written(minor: int, currency: str) -> str:
+    return f"{Decimal(_plain(minor, currency)):,} {currency}"
+
+
+def _beyond(field: Field, amount: Amount, written: Callable[[int], str]) -> str:
+    """Return why an amount is outside the profile's limits, "" when it is not."""
+    least, most = field.options.get("min"), field.options.get("max")
+    if least is not None and amount.low < least:
+        return f"it must be at least {written(least)}"
+    if most is not None and amount.high > most:
+        return f"it can be at most {written(most)}"
+    return ""
 
 
 def _dollars(amount: int) -> str:

@@ -7,6 +7,13 @@ from functools import lru_cache
 from importlib.resources import files
 
 from ivr.leads.field_types.base import Accepted, Checked, Field, FieldType, Refused, Vocabulary
+from ivr.leads.field_types.name_words import (
+    ARABIC_LEAD_IN,
+    is_no_arabic_name,
+    said_in_arabic,
+    said_in_english,
+    words_of,
+)
 from ivr.leads.field_types.speech import is_unknowing, strip_fillers, tidy
 from ivr.leads.field_types.spoken_numbers import is_number_word
 
@@ -29,10 +36,8 @@ _NOT_NAMES = frozenset(
     "no nope yes yeah not why what who where when how hello help sorry stop wait nothing none is "
     "are the my you your it this that want need sell selling have got calling call phone number "
     "zip code year motorcycle bike goodbye bye repeat again please don't can't won't didn't and or "
-    "in from".split()
-)
-_VOLUNTEERED = re.compile(
-    r"\b(?:my (?:full )?name(?:'s| is)|this is|you'?re speaking (?:with|to))\s+(.+)", re.IGNORECASE
+    "in from looking interested for learn study course apartment there morning "
+    "afternoon evening".split()
 )
 
 
@@ -46,12 +51,12 @@ def common_names() -> tuple[str, ...]:
 
 def _words(raw: str) -> list[str]:
     """Return the words of the name in `raw`, lead-ins and titles removed."""
-    text = strip_fillers(_AS_IN.sub(r"\1", tidy(raw)))
+    text = ARABIC_LEAD_IN.sub("", strip_fillers(_AS_IN.sub(r"\1", tidy(raw))))
     while (shorter := strip_fillers(_LEAD_IN.sub("", text, count=1))) != text:
         text = shorter
     text = _SPELLING.sub(" ", _TITLE.sub("", text))
     text = _restarted(text)
-    return re.findall(r"[^\W\d_]+(?:['.-][^\W\d_]+)*", text)
+    return words_of(text)
 
 
 def _restarted(text: str) -> str:
@@ -127,7 +132,8 @@ class PersonName(FieldType):
         plain = [word.casefold() for word in words]
         if sum(map(is_number_word, plain)) > 1:  # "Oh" and "One" alone may be names
             return Refused("a name has no digits in it")
-        if not words or is_unknowing(raw) or _NOT_NAMES.intersection(plain):
+        denied = _NOT_NAMES.intersection(plain) or any(map(is_no_arabic_name, plain))
+        if not words or is_unknowing(raw) or denied:
             return Refused("I did not catch the name")
         if len(words) > LONGEST or max(map(len, words)) > 30 or sum(map(len, words)) < 2:
             return Refused("I need just the first and last name")
@@ -135,12 +141,12 @@ class PersonName(FieldType):
 
     def find(self, field: Field, text: str, *, today: date) -> Accepted | None:
         """Only after "my name is" and the like, up to the next clause."""
-        match = _VOLUNTEERED.search(tidy(text))
-        if match is None:
-            return None
-        clause = re.split(r"[,.;!?]|\b(?:and|i|from|calling|in)\b", match.group(1), flags=re.I)[0]
+        single = bool(field.options.get("single"))
+        plain = tidy(text)
+        clause = said_in_arabic(plain) or said_in_english(plain, common_names(), single=single)
         verdict = self.check(field, clause, today=today, insisted=True)
-        if isinstance(verdict, Accepted) and 2 <= len(verdict.value.split()) <= 4:
+        fewest = 1 if single else 2
+        if isinstance(verdict, Accepted) and fewest <= len(verdict.value.split()) <= 4:
             return verdict
         return None
 

@@ -17,7 +17,8 @@ _CORRECTION = re.compile(
     re.IGNORECASE,
 )
 _UNKNOWING = re.compile(
-    r"\b(?:(?:do not|don't|dont) (?:know|remember|have (?:one|it|that))|no idea|not sure|i forget"
+    r"(?<!\w)(?:(?:لا|ما|لست) (?:[أا]عرف|[أا]علم|[أا]دري|[أا]تذكر|مت[أا]كد)|مدري|مش عارف|لا فكرة)(?!\w)"
+    r"|\b(?:(?:do not|don't|dont) (?:know|remember|have (?:one|it|that))|no idea|not sure|i forget"
     r"|rather not|none of your business|why do you)\b",
     re.IGNORECASE,
 )
@@ -25,6 +26,8 @@ _UNKNOWING = re.compile(
 
 def as_ascii_digits(text: str) -> str:
     """Return `text` in its plain form: every script's digits as 0-9, no ligatures or widths."""
+    if text.isascii():
+        return text
     return "".join(
         str(unicodedata.decimal(char)) if char.isdecimal() else char
         for char in unicodedata.normalize("NFKC", text)
@@ -48,6 +51,11 @@ def after_correction(text: str) -> str:
     return parts[-1].strip(" ,.") if len(parts) > 1 else ""
 
 
+def without_arabic_signs(text: str) -> str:
+    """Return `text` without Arabic vowel signs and stretched letters, which few people type."""
+    return re.sub("[\u0640\u064b-\u0652]", "", text)
+
+
 def is_unknowing(text: str) -> bool:
     """Whether the speaker says that they do not know or do not want to tell."""
-    return bool(_UNKNOWING.search(tidy(text)))
+    return bool(_UNKNOWING.search(without_arabic_signs(tidy(text))))

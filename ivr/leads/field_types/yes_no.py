@@ -4,7 +4,7 @@ import re
 from datetime import date
 
 from ivr.leads.field_types.base import Accepted, Checked, Field, FieldType, Refused, Vocabulary
-from ivr.leads.field_types.speech import is_unknowing, tidy
+from ivr.leads.field_types.speech import is_unknowing, tidy, without_arabic_signs
 
 YES = (
     "yes", "yeah", "yep", "yup", "ya", "yah", "sure", "correct", "right", "that's right",
@@ -21,6 +21,14 @@ NO = (
     "it's not", "i don't", "i'm not", "don't", "never", "uh uh", "nuh uh", "false", "no sir",
     "no ma'am", "no thanks", "no thank you",
 )  # fmt: skip
+# Written only: recognisers with closed grammars do not know them.
+YES_ARABIC = (
+    "نعم", "أيوه", "ايوه", "أيوا", "ايوا", "إيه", "اي", "أجل", "اجل", "بلى", "صحيح", "هذا صحيح", "تمام",
+    "أكيد", "اكيد", "طبعا", "موافق", "بالتأكيد", "بالطبع", "مضبوط", "حسنا", "ماشي", "اوكي", "أوكي",
+)  # fmt: skip
+NO_ARABIC = (
+    "لا", "كلا", "ليس صحيحا", "غير صحيح", "هذا غير صحيح", "خطأ", "غلط", "مو صحيح", "لا شكرا", "ليس هذا",
+)  # fmt: skip
 _HESITATION = re.compile(r"^(?:(?:um+|uh|er|oh|well)\b[\s,.]*)+(?!\s*(?:huh|uh)\b)", re.IGNORECASE)
 _UNSURE = re.compile(r"\bmaybe\b")
 
@@ -30,12 +38,13 @@ def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})(?!['\w])", re.IGNORECASE)
 
 
-_YES, _NO = _pattern(YES), _pattern(NO)
+_YES, _NO = _pattern((*YES, *YES_ARABIC)), _pattern((*NO, *NO_ARABIC))
 
 
 def is_yes(text: str) -> bool | None:
     """Return True for a yes, False for a no, None for neither; of both, the first said wins."""
-    plain = tidy(re.sub(r"[^\w'\s]", " ", text.casefold().replace("\u2019", "'")))
+    bare = without_arabic_signs(text.casefold().replace("\u2019", "'"))
+    plain = tidy(re.sub(r"[^\w'\s]", " ", bare))
     if _UNSURE.search(plain) or is_unknowing(plain):
         return None
     if plain in ("y", "n"):
@@ -48,7 +57,7 @@ def is_yes(text: str) -> bool | None:
 
 def split_answer(text: str) -> tuple[bool | None, str]:
     """Return the yes or no that `text` begins with, and what is said after it."""
-    rest = _HESITATION.sub("", tidy(text), count=1)
+    rest = _HESITATION.sub("", without_arabic_signs(tidy(text)), count=1)
     answer, after = _head(rest)
     if answer is None or is_unknowing(text):  # "no idea" is no no
         return is_yes(text), rest
@@ -61,7 +70,7 @@ def _head(text: str) -> tuple[bool | None, str]:
     matches = {False: _NO.match(text), True: _YES.match(text)}
     found = [(match.end(), answer) for answer, match in matches.items() if match]
     end, answer = max(found, default=(0, None))
-    return answer, text[end:].strip(" ,.!;:?")
+    return answer, text[end:].strip(" ,.!;:?،؛؟")
 
 
 class YesNo(FieldType):

@@ -6,8 +6,20 @@ caller's words in the scenario, and its own voice is a marked tone.
 """
 
 from tools.emulators.openai.audio import Block, blocks
+from tools.emulators.openai.chat_script import Call, Say, Shown, by_message, save
 from tools.emulators.openai.emulator import OpenAIEmulator
 from tools.emulators.openai.faults import Faults
 from tools.emulators.openai.session import Session
 
-__all__ = ["Block", "Faults", "OpenAIEmulator", "Session", "blocks"]
+__all__ = [
+    "Block",
+    "Call",
+    "Faults",
+    "OpenAIEmulator",
+    "Say",
+    "Session",
+    "Shown",
+    "blocks",
+    "by_message",
+    "save",
+]

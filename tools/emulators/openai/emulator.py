@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 
 from openai.types.realtime.realtime_session_create_request import RealtimeSessionCreateRequest
 
+from tools.emulators.openai.chat_script import Mind, Say
 from tools.emulators.openai.conversation import Conversation
 from tools.emulators.openai.event_log import EventLog
 from tools.emulators.openai.faults import FaultCounter, Faults
@@ -112,6 +113,20 @@ class OpenAIEmulator:
     def extractions(self) -> deque[Extraction]:
         """The next answers of the text model; see `rest.Extraction`."""
         return self._text_model.extractions
+
+    @property
+    def routes(self) -> deque[str]:
+        """What the router says next, "simple" or "complex"."""
+        return self._text_model.routes
+
+    @property
+    def steps(self) -> deque[Say]:
+        """What the model says next in a conversation with tools."""
+        return self._text_model.steps
+
+    def think(self, mind: Mind) -> None:
+        """Have conversations with tools answered by `mind`, where no step is prepared."""
+        self._text_model.mind = mind
 
     async def session(self, index: int = 0, *, within: float = 5.0) -> Session:
         """Return the session opened as number `index`, as soon as it is there."""

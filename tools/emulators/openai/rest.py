@@ -1,7 +1,7 @@
-"""The emulated REST API: chat completions with a strict JSON schema, and the list of models.
+"""The emulated REST API: chat completions with a strict JSON schema or tools, the list of models.
 
-Request rules: openai SDK types/chat/completion_create_params.py; schema rules are in
-`schema_rules`, answers in `schema_answer`.
+Request rules: openai SDK types/chat/completion_create_params.py. Schemas are for `schema_rules`
+and `schema_answer`, conversations with tools for `chat_rules` and `chat_script`.
 """
 
 import asyncio
@@ -19,7 +19,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tools.emulators.openai import schema_answer, schema_rules
+from tools.emulators.openai import chat_rules, schema_answer, schema_rules
+from tools.emulators.openai.chat_script import Fault, Mind, Say, Shown
 from tools.emulators.openai.event_log import EventLog
 from tools.emulators.openai.faults import Faults
 from tools.emulators.openai.refusal import Refusal, missing_parameter, unknown_parameter
@@ -54,7 +55,7 @@ _MODELS = {
     *("gpt-realtime-mini", "gpt-transcribe"),
 }
 _REASONING = ("gpt-5", "gpt-6", "o3")
-_ROLES = {"developer", "system", "user", "assistant", "tool"}
+_ROUTE = "route"  # the name of the schema in which a router answers
 _CREATED = 1_780_000_000
 
 
@@ -74,12 +75,25 @@ class _Refused(Exception):
     refusal: Refusal
 
 
+class _NotJson(Exception):
+    """The body is to be broken."""
+
+
+class _Hang(Exception):
+    """No answer is to come."""
+
+
 class TextModel:
-    """The REST side of one emulator. Without a prepared extraction it answers the scenario's."""
+    """The REST side of one emulator. Without a prepared extraction it answers the scenario's;
+    without a prepared step in a conversation, as its mind does.
+    """
 
     def __init__(self, owner: Owner) -> None:
         self.requests = EventLog()
         self.extractions: deque[Extraction] = deque()
+        self.routes: deque[str] = deque()  # what the router says; "simple" without
+        self.steps: deque[Say] = deque()
+        self.mind: Mind = lambda shown: Say("Okay.")
         self.app = Starlette(
             routes=[
                 Route("/v1/chat/completions", self._guarded(self._complete), methods=["POST"]),
@@ -107,6 +121,11 @@ class TextModel:
                 return JSONResponse(endpoint(request, body))
             except _Refused as refused:
                 return _error(refused.status, refused.refusal)
+            except _NotJson:
+                return Response("upstream connect error", media_type="text/html")
+            except _Hang:
+                await self._released.wait()
+                return _error(503, Refusal("Released.", code="emulated_fault"))
             except Refusal as refusal:
                 return _error(400, refusal)
 
@@ -139,7 +158,9 @@ class TextModel:
 
     def _complete(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
         schema = _check_completion(body)
-        answer = self.extractions.popleft() if self.extractions else self._default()
+        if "tools" in body:
+            return self._converse(body)
+        answer = self._answer(body)
         if isinstance(answer, int):
             raise _Refused(answer, Refusal("Refused on purpose.", code="emulated_fault"))
         message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
@@ -150,6 +171,34 @@ class TextModel:
             message["content"] = _content(answer, schema)
         return self._completion(body, message, reason)
 
+    def _answer(self, body: dict[str, Any]) -> Extraction:
+        wanted = (body.get("response_format") or {}).get("json_schema") or {}
+        if wanted.get("name") == _ROUTE:
+            return {"route": self.routes.popleft() if self.routes else "simple"}
+        return self.extractions.popleft() if self.extractions else self._default()
+
+    def _converse(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Answer in a conversation with tools."""
+        shown = Shown(body["messages"], chat_rules.check_tools(body))
+        say = self.steps.popleft() if self.steps else self.mind(shown)
+        reason = _fault_reason(say.fault) or ("tool_calls" if say.calls else "stop")
+        refused = say.fault == "refusal"
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": None if refused else say.text or None,
+            "refusal": "I'm sorry, I can't help with that." if refused else None,
+        }
+        if say.calls:
+            message["tool_calls"] = [
+                {
+                    "id": f"call_{next(self._ids)}",
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.wire},
+                }
+                for call in say.calls
+            ]
+        return self._completion(body, message, reason)
+
     def _default(self) -> Mapping[str, Any]:
         return self._owner.scenario.extraction if self._owner.scenario else {}
 
@@ -157,7 +206,8 @@ class TextModel:
         self, body: dict[str, Any], message: dict[str, Any], reason: str
     ) -> dict[str, Any]:
         prompt = text_tokens(json.dumps(body["messages"]))
-        out = text_tokens(message["content"] or message["refusal"] or "")
+        called = json.dumps(message["tool_calls"]) if "tool_calls" in message else ""
+        out = text_tokens((message["content"] or message["refusal"] or "") + called)
         return {
             "id": f"chatcmpl-{next(self._ids)}",
             "object": "chat.completion",
@@ -172,6 +222,22 @@ class TextModel:
                 "total_tokens": prompt + out,
             },
         }
+
+
+def _fault_reason(fault: Fault | None) -> str | None:
+    """Return the finish reason of a fault, None without one; raise for what is no completion."""
+    match fault:
+        case int() as status:
+            raise _Refused(status, Refusal("Refused on purpose.", code="emulated_fault"))
+        case "hang":
+            raise _Hang
+        case "not_json":
+            raise _NotJson
+        case "length":
+            return "length"
+        case "filtered":
+            return "content_filter"
+    return None
 
 
 def _content(answer: Any, schema: dict[str, Any] | None) -> str:
@@ -194,21 +260,12 @@ def _check_completion(body: Any) -> dict[str, Any] | None:
         if key not in body:
             raise missing_parameter(key)
     _known(body["model"])
-    _check_messages(body["messages"])
+    chat_rules.check_messages(body["messages"])
+    chat_rules.check_tools(body)
     _check_temperature(body)
     if body.get("stream"):
         raise Refusal("This emulator does not stream.", param="stream")
     return schema_rules.check(body.get("response_format"), body["messages"])
-
-
-def _check_messages(messages: Any) -> None:
-    if not isinstance(messages, list) or not messages:
-        raise Refusal("'messages' must be a non-empty array.", param="messages")
-    for i, message in enumerate(messages):
-        if not isinstance(message, dict) or message.get("role") not in _ROLES:
-            raise Refusal("Invalid role.", param=f"messages.{i}.role")
-        if not isinstance(message.get("content"), str | list) and "tool_calls" not in message:
-            raise Refusal("Text or parts expected.", param=f"messages.{i}.content")
 
 
 def _check_temperature(body: dict[str, Any]) -> None:

@@ -60,6 +60,8 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("url", sa.String(), nullable=False),
         sa.Column("secret", sa.String(), nullable=False),
+        sa.Column("previous_secret", sa.String(), nullable=True),
+        sa.Column("rotated_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("types", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
@@ -226,6 +228,35 @@ def upgrade() -> None:
             batch_op.f("ix_webhook_deliveries_tenant_id"), ["tenant_id"], unique=False
         )
 
+    op.create_table(
+        "merge_records",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("kept_id", sa.Uuid(), nullable=False),
+        sa.Column("gone_id", sa.Uuid(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("moved", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("split_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["gone_id"],
+            ["contacts.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["kept_id"],
+            ["contacts.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"],
+            ["tenants.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("merge_records", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_merge_records_gone_id"), ["gone_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_merge_records_kept_id"), ["kept_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_merge_records_tenant_id"), ["tenant_id"], unique=False)
+
     with op.batch_alter_table("contact_points", schema=None) as batch_op:
         batch_op.add_column(sa.Column("verified", sa.Boolean(), server_default="0", nullable=False))
 
@@ -243,6 +274,13 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.create_index(
             batch_op.f("ix_inbound_events_conversation_id"), ["conversation_id"], unique=False
+        )
+        batch_op.create_index(
+            "unanswered_events",
+            ["conversation_id"],
+            unique=False,
+            sqlite_where=sa.text("answered_at IS NULL AND conversation_id IS NOT NULL"),
+            postgresql_where=sa.text("answered_at IS NULL AND conversation_id IS NOT NULL"),
         )
         batch_op.create_foreign_key(
             "inbound_events_conversation_id_fkey",
@@ -269,6 +307,7 @@ def downgrade() -> None:
 
     with op.batch_alter_table("inbound_events", schema=None) as batch_op:
         batch_op.drop_constraint("inbound_events_conversation_id_fkey", type_="foreignkey")
+        batch_op.drop_index("unanswered_events")
         batch_op.drop_index(batch_op.f("ix_inbound_events_conversation_id"))
         batch_op.drop_column("answered_at")
         batch_op.drop_column("answer")
@@ -283,6 +322,12 @@ def downgrade() -> None:
     with op.batch_alter_table("contact_points", schema=None) as batch_op:
         batch_op.drop_column("verified")
 
+    with op.batch_alter_table("merge_records", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_merge_records_tenant_id"))
+        batch_op.drop_index(batch_op.f("ix_merge_records_kept_id"))
+        batch_op.drop_index(batch_op.f("ix_merge_records_gone_id"))
+
+    op.drop_table("merge_records")
     with op.batch_alter_table("webhook_deliveries", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_webhook_deliveries_tenant_id"))
         batch_op.drop_index(batch_op.f("ix_webhook_deliveries_next_attempt_at"))

@@ -1,0 +1,85 @@
+"""What an answer to a written message is made of: the transcript, and what is known. Reads only."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+
+from ivr import conversations
+from ivr.agent.language import detect, follow
+from ivr.db import Database
+from ivr.db.tables import Conversation, Role, Turn
+from ivr.leads import identity
+
+LONGEST = 4_000  # characters of a message that anybody reads
+MOST_AT_ONCE = 10
+MOST_TURNS = 60  # who texts for years has thousands
+GREETED_AGAIN = timedelta(hours=12)  # after this long without a word
+
+
+@dataclass(frozen=True)
+class TextTurn:
+    """One turn: the transcript up to the contact's messages that nobody has answered yet."""
+
+    conversation: Conversation
+    turns: Sequence[Turn]
+    known: Mapping[str, str]
+
+    @cached_property
+    def unanswered(self) -> list[Turn]:
+        """The contact's messages since the last answer."""
+        found: list[Turn] = []
+        for turn in reversed(self.turns):
+            if turn.role != Role.CALLER:
+                break
+            found.append(turn)
+        return found[::-1]
+
+    @property
+    def messages(self) -> list[str]:
+        """What is to be answered, as far as anybody reads it."""
+        return [turn.text[:LONGEST] for turn in self.unanswered[-MOST_AT_ONCE:]]
+
+    @property
+    def message(self) -> str:
+        """What is to be answered as one: several messages are its clauses."""
+        return ", ".join(filter(None, self.messages))[-LONGEST:]
+
+    @cached_property
+    def language(self) -> str | None:
+        """The language to answer in, None when nobody knows."""
+        found = detect(self.message)
+        known = () if found is None else (found,)
+        return follow(self.message, now=self.conversation.language, known=known)
+
+    @property
+    def answered(self) -> str:
+        """The name of the contact's last message that was answered, "" before the first answer."""
+        before = self.turns[: len(self.turns) - len(self.unanswered)]
+        return next((turn.item_id for turn in reversed(before) if turn.role == Role.CALLER), "")
+
+    @cached_property
+    def last(self) -> Turn | None:
+        """What the contact was told last, None before the first answer."""
+        before = self.turns[: len(self.turns) - len(self.unanswered)]
+        return before[-1] if before else None
+
+    @property
+    def last_words(self) -> str:
+        return self.last.text if self.last else ""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether a greeting is due: nobody has answered yet, or not for long."""
+        if self.last is None:
+            return True
+        return self.unanswered[0].said_at - self.last.said_at > GREETED_AGAIN
+
+
+async def read(db: Database, conversation: Conversation) -> TextTurn:
+    """Return the turn that a conversation waits for."""
+    async with db.read() as session:
+        turns = await conversations.latest_turns(session, conversation.id, MOST_TURNS)
+        known = await identity.known(session, conversation)
+    turns = [turn for turn in turns if not identity.is_anothers(conversation, turn.said_at)]
+    return TextTurn(conversation, turns, known)

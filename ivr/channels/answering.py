@@ -1,0 +1,374 @@
+"""Works out the assistant's answers of one conversation: claim, reply, settle.
+
+A claim is a lease in the conversation's row: of all processes one at a time works on it. What the
+contact said is written into the transcript when its answering begins; so what comes meanwhile
+stands behind the answer. On channels that answer by message all that waits gets one answer.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy import or_, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ivr import conversations
+from ivr.agent import escalation
+from ivr.agent.text_assistant import TextAssistant, TextReply
+from ivr.channels import answers
+from ivr.channels.case import ACTIVE
+from ivr.channels.first_word import FirstWord
+from ivr.channels.inbound import BY_MESSAGE
+from ivr.db.engine import patiently
+from ivr.db.tables import (
+    Channel,
+    Conversation,
+    Escalation,
+    InboundEvent,
+    Lead,
+    Purpose,
+    Tenant,
+    Trigger,
+    utc_now,
+)
+from ivr.errors import DatabaseDown
+from ivr.leads import escalations, identity, staff, tasks, values
+from ivr.leads.handover import profile_of
+from ivr.leads.profile import Profile
+from ivr.messages import store
+from ivr.runtime import State
+
+LEASE = timedelta(seconds=45)
+REPLY_SECONDS = 30.0  # less than the lease
+# A contact who has told everything, and was asked for more, need not say goodbye.
+COMPLETE_SILENCE = timedelta(minutes=15)
+BROKEN = "the assistant could not answer what was written"
+SILENCE = TextReply(text="", by="rules")
+ASKED_BY_MESSAGE = "Thank you. We have sent you a text message with a question."
+TO_PERSON = "I will hand you over to a person from our team. They will reply to you here."
+# These are so of the whole conversation: once a person has given it back they stay true.
+_ONCE = frozenset({Trigger.LONG, Trigger.HIGH_VALUE})
+
+log = structlog.get_logger(__name__)
+
+Handover = tuple[Trigger, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The events that one answer is for, and all that it is made of."""
+
+    lease: datetime
+    tenant: Tenant
+    profile: Profile
+    conversation: Conversation
+    events: tuple[InboundEvent, ...]
+    exchanges: int
+    raised: frozenset[str]
+
+    @property
+    def text(self) -> str:
+        """What the contact said."""
+        return "\n".join(filter(None, map(answers.text_of, self.events)))
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether a person has taken the conversation, or the business, since it was written."""
+        return self.conversation.assistant_paused or self.tenant.status != ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is said, and why a person is to take over; `is_broken`: the assistant had no answer."""
+
+    reply: TextReply
+    handover: Handover | None = None
+    is_broken: bool = False
+
+    @property
+    def text(self) -> str:
+        """The words for the contact, who is told of a person who takes over."""
+        is_told = self.handover is None or self.reply.escalate is not None
+        return self.reply.text if is_told else TO_PERSON
+
+
+@dataclass(frozen=True, slots=True)
+class Clerk:
+    """Answers conversations for one process; `held` are the leases that it has right now."""
+
+    state: State
+    held: dict[uuid.UUID, datetime]
+    clock: Callable[[], datetime] = utc_now
+
+    async def work(self, conversation_id: uuid.UUID) -> None:
+        """Answer all that waits, unless somebody else is at it."""
+        while (batch := await self._claim(conversation_id)) is not None:
+            decision = await self._decide(batch)
+            await self._identify(batch)
+            await patiently(partial(self._settle, batch, decision), seconds=REPLY_SECONDS)
+            self.held.pop(conversation_id, None)
+            self.state["outbox"].poke()
+
+    async def release(self) -> None:
+        """Give up what was claimed: somebody else need not wait for the leases' end."""
+        async with self.state["db"].write() as session:
+            for conversation_id, lease in self.held.items():
+                await _give_up(session, conversation_id, lease)
+
+    # --- claim
+
+    async def _claim(self, conversation_id: uuid.UUID) -> Batch | None:
+        now = self.clock()
+        lease = now + LEASE
+        async with self.state["db"].write() as session:
+            if not await _take(session, conversation_id, lease, now=now):
+                return None
+            batch = await self._batch(session, conversation_id, lease)
+            if batch is None:
+                await _give_up(session, conversation_id, lease)
+                return None
+        self.held[conversation_id] = lease
+        return batch
+
+    async def _batch(
+        self, session: AsyncSession, conversation_id: uuid.UUID, lease: datetime
+    ) -> Batch | None:
+        conversation = await session.get_one(Conversation, conversation_id, populate_existing=True)
+        query = unanswered().where(InboundEvent.conversation_id == conversation_id)
+        if conversation.channel not in BY_MESSAGE:
+            query = query.limit(1)
+        events = (await session.exec(query.order_by(col(InboundEvent.id)))).all()
+        if not events:
+            return None
+        for event in events:
+            await answers.write_turn(session, conversation, event)
+        tenant = await session.get_one(Tenant, conversation.tenant_id)
+        lead = await session.get_one(Lead, conversation.lead_id)
+        return Batch(
+            lease=lease,
+            tenant=tenant,
+            profile=profile_of(self.state["profiles"], tenant, lead),
+            conversation=conversation,
+            events=tuple(events),
+            exchanges=await answers.contact_turns(session, conversation),
+            raised=await _raised(session, conversation),
+        )
+
+    # --- reply
+
+    async def _decide(self, batch: Batch) -> Decision:
+        """Return what to say, and why a person is to take over; raises only `DatabaseDown`."""
+        if batch.is_silent:
+            return Decision(SILENCE)
+        if (handover := self._rule(batch)) is not None:  # no model is needed for that
+            return Decision(TextReply(text=TO_PERSON, by="rules"), handover)
+        try:
+            async with asyncio.timeout(REPLY_SECONDS):
+                reply = await self._assistant(batch).reply(batch.conversation)
+        except DatabaseDown:
+            raise
+        except Exception:  # whatever broke, the contact gets a word and a person gets the task
+            log.exception("no answer", conversation_id=str(batch.conversation.id))
+            return Decision(TextReply(text=answers.LATER, by="rules"), is_broken=True)
+        return Decision(reply, await self._handover(batch, reply))
+
+    def _assistant(self, batch: Batch) -> TextAssistant:
+        return TextAssistant(
+            self.state["db"],
+            batch.profile,
+            self.state["text_models"],
+            self.state["settings"],
+            zone=ZoneInfo(batch.tenant.timezone),
+            now=self.clock(),
+        )
+
+    async def _handover(self, batch: Batch, reply: TextReply) -> Handover | None:
+        if reply.escalate is not None:
+            return reply.escalate, reply.reason
+        async with self.state["db"].read() as session:
+            worth = _worth(await values.current(session, batch.conversation.lead_id))
+        return self._rule(batch, confidence=reply.confidence, value=worth)
+
+    def _rule(
+        self, batch: Batch, *, confidence: float | None = None, value: int | None = None
+    ) -> Handover | None:
+        found = escalation.trigger(
+            batch.profile,
+            text=batch.text,
+            exchanges=batch.exchanges,
+            confidence=confidence,
+            value=value,
+        )
+        if found is None or (found[0] in _ONCE and found[0] in batch.raised):
+            return None
+        return found
+
+    # --- settle
+
+    async def _identify(self, batch: Batch) -> None:
+        """Find out whether what was said tells who it is: that may join two leads into one."""
+        try:
+            async with self.state["db"].write() as session:
+                await identity.settle(session, batch.conversation, batch.profile, now=self.clock())
+        except DatabaseDown:
+            raise
+        except Exception:  # it is tried again with the next message, and when the road ends
+            log.exception("identity not settled", conversation_id=str(batch.conversation.id))
+
+    async def _settle(self, batch: Batch, decision: Decision) -> None:
+        """Commit the answer; nothing when the lease ran out and somebody else was faster."""
+        now = self.clock()
+        async with self.state["db"].write() as session:
+            if not await _give_up(session, batch.conversation.id, batch.lease):
+                log.warning("answered elsewhere", conversation_id=str(batch.conversation.id))
+                return
+            conversation = await session.get_one(
+                Conversation, batch.conversation.id, populate_existing=True
+            )
+            if conversation.assistant_paused:  # a person took it while the answer was worked out
+                decision = Decision(replace(SILENCE, usage=decision.reply.usage))
+            await self._write(session, batch, conversation, decision, now=now)
+
+    async def _write(
+        self,
+        session: AsyncSession,
+        batch: Batch,
+        conversation: Conversation,
+        decision: Decision,
+        *,
+        now: datetime,
+    ) -> None:
+        reply = decision.reply
+        conversation.state = {**conversation.state, **reply.state}
+        conversation.language = reply.language or conversation.language
+        conversations.add_usage(conversation, reply.usage)
+        text = decision.text or _instead(batch)
+        if await self._ask_by_message(session, batch, conversation, now=now):
+            text = ASKED_BY_MESSAGE
+        if text:
+            await answers.write_reply(session, conversation, batch.events[-1], text, now=now)
+        if text and conversation.channel in BY_MESSAGE and self.state["twilio"] is not None:
+            await store.queue(session, conversation, text, purpose=Purpose.REPLY, now=now)
+        await self._hand_over(session, batch, conversation, decision, now=now)
+        await session.flush()
+        await session.refresh(conversation)
+        await answers.give(session, batch.profile, conversation, batch.events, text, now=now)
+        await self._time_its_end(session, batch, conversation, reply, now=now)
+
+    async def _ask_by_message(
+        self, session: AsyncSession, batch: Batch, conversation: Conversation, *, now: datetime
+    ) -> bool:
+        """Ask for what a form lacks by SMS, if its sender allowed that; return whether we did."""
+        allowed = batch.events[-1].payload["sent"].get("consent") is True
+        if conversation.channel != Channel.WEB_FORM or not allowed or batch.is_silent:
+            return False
+        first_word = FirstWord(
+            batch.tenant, batch.profile, self._silence, self.state["twilio"] is not None, now
+        )
+        return bool(await first_word.after_form(session, conversation))
+
+    @property
+    def _silence(self) -> timedelta:
+        return timedelta(hours=self.state["settings"].text_silence_hours)
+
+    async def _hand_over(
+        self,
+        session: AsyncSession,
+        batch: Batch,
+        conversation: Conversation,
+        decision: Decision,
+        *,
+        now: datetime,
+    ) -> None:
+        if decision.is_broken:
+            await tasks.ask_call_back(session, conversation, BROKEN, now=now)
+        if decision.handover is None:
+            return
+        why, reason = decision.handover
+        await escalations.open_for(
+            session,
+            conversation,
+            why,
+            reason,
+            now=now,
+            profile=batch.profile,
+            staff=staff.on_duty(batch.profile, self.state["settings"]),
+        )
+
+    async def _time_its_end(
+        self,
+        session: AsyncSession,
+        batch: Batch,
+        conversation: Conversation,
+        reply: TextReply,
+        *,
+        now: datetime,
+    ) -> None:
+        """Have the road finish the conversation now, soon, or when the contact falls silent."""
+        await session.flush()
+        query = unanswered().where(InboundEvent.conversation_id == conversation.id)
+        if (await session.exec(query.limit(1))).first() is not None:
+            return  # the contact goes on
+        if reply.ends or conversation.channel == Channel.WEB_FORM:
+            reason = reply.ends or "complete"
+            await conversations.call_over(session, conversation.id, now=now, reason=reason)
+            return
+        silence = self._silence
+        known = await values.known(session, conversation.lead_id)
+        if all(field.key in known for field in batch.profile.required):
+            silence = min(silence, COMPLETE_SILENCE)
+        await conversations.continue_until(session, conversation.id, now + silence)
+
+
+def unanswered() -> Any:
+    """Return the query for events that wait for an answer."""
+    return select(InboundEvent).where(
+        col(InboundEvent.answered_at).is_(None), col(InboundEvent.conversation_id).is_not(None)
+    )
+
+
+def _instead(batch: Batch) -> str:
+    """Return what is said where there was nothing to answer: a form without a message."""
+    is_form = batch.conversation.channel == Channel.WEB_FORM
+    return answers.LATER if is_form and not batch.text and not batch.is_silent else ""
+
+
+async def _take(
+    session: AsyncSession, conversation_id: uuid.UUID, lease: datetime, *, now: datetime
+) -> bool:
+    until = col(Conversation.answering_until)
+    is_free = or_(until.is_(None), until <= now, until > now + LEASE)  # the clock was put back
+    claimed = await session.exec(
+        update(Conversation)
+        .where(col(Conversation.id) == conversation_id, is_free)
+        .values(answering_until=lease)
+    )
+    return claimed.rowcount == 1
+
+
+async def _give_up(session: AsyncSession, conversation_id: uuid.UUID, lease: datetime) -> bool:
+    given_up = await session.exec(
+        update(Conversation)
+        .where(col(Conversation.id) == conversation_id, col(Conversation.answering_until) == lease)
+        .values(answering_until=None)
+    )
+    return given_up.rowcount == 1
+
+
+async def _raised(session: AsyncSession, conversation: Conversation) -> frozenset[str]:
+    """Return why this conversation was given to a person before."""
+    query = select(Escalation.trigger).where(Escalation.conversation_id == conversation.id)
+    return frozenset((await session.exec(query)).all())
+
+
+def _worth(held: Any) -> int | None:
+    """Return the largest amount that the contact named, in minor units."""
+    amounts = [row.details.get("minor_units") for row in held.values()]
+    return max((amount for amount in amounts if isinstance(amount, int)), default=None)

@@ -1,0 +1,49 @@
+"""POST /webhooks/live-chat: a message of a visitor of the business's own web site."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import AliasChoices, BaseModel, Field
+
+from ivr.channels import json_door
+from ivr.channels.inbound import Inbound
+from ivr.channels.json_door import EventId, JsonRoute, Name, Said, Text, TheDesk
+from ivr.db.tables import Channel, utc_now
+from ivr.doors.credentials import IsPublic, Visitor
+
+router = APIRouter(route_class=JsonRoute, tags=["webhooks"])
+
+# A publishable key lies open, and a session id may be guessed: nobody reads there what we know.
+_HIDDEN: dict[str, Any] = {"stage": None, "lead_data": {}}
+
+
+class VisitorMessage(BaseModel):
+    """What a visitor writes, and what the page knows of them."""
+
+    message: Annotated[Text, Field(min_length=1)]
+    session_id: Name | None = Field(
+        None, validation_alias=AliasChoices("session_id", "visitor_id", "conversation_id")
+    )
+    event_id: Name | None = Field(None, validation_alias=AliasChoices("event_id", "id"))
+    name: Name | None = None
+    phone: Name | None = None
+    email: Name | None = None
+
+
+@router.post("/webhooks/live-chat")
+async def live_chat(
+    body: VisitorMessage, tenant: Visitor, is_public: IsPublic, desk: TheDesk, key: EventId
+) -> Said:
+    """Answer a visitor; `session_id` of the answer continues the conversation."""
+    typed = {"name": body.name, "phone": body.phone, "email": body.email}
+    inbound = Inbound(
+        channel=Channel.LIVE_CHAT,
+        event_id=json_door.event_id(key, body.event_id),
+        text=body.message,
+        now=utc_now(),
+        session_key=body.session_id or None,
+        given={name: value for name, value in typed.items() if value},
+        payload=body.model_dump(mode="json"),
+    )
+    answer = json_door.said(await json_door.converse(desk, tenant, inbound))
+    return answer.model_copy(update=_HIDDEN) if is_public else answer

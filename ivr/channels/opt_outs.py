@@ -1,0 +1,119 @@
+"""What a contact forbids or allows by a message: written down at once, hardly answered.
+
+On SMS Twilio itself answers STOP, START and HELP (messaging: opt-out keywords); on WhatsApp nobody
+does but us.
+"""
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ivr.channels.inbound import BY_MESSAGE, Inbound
+from ivr.db.engine import storable
+from ivr.db.tables import (
+    Channel,
+    ConsentAction,
+    Conversation,
+    Purpose,
+    ReviewItem,
+    ReviewKind,
+)
+from ivr.leads.profile import Profile
+from ivr.messages import consent, opt_out, store
+
+CONFIRMED = "{name}: you will get no more messages from us. Write START to hear from us again."
+
+
+async def note(
+    session: AsyncSession, inbound: Inbound, conversation: Conversation, profile: Profile
+) -> bool:
+    """Write down what the message says about messages; return whether that ends the matter."""
+    if inbound.consent and conversation.from_number:
+        await _allow_by_form(session, inbound, conversation)
+    if inbound.channel not in BY_MESSAGE or not inbound.address:
+        return False
+    was_revoked = await consent.is_revoked(
+        session, conversation.tenant_id, inbound.address, inbound.channel
+    )
+    match opt_out.read(inbound.text, inbound.opt_out_type):
+        case "stop":
+            await _record(session, inbound, conversation, ConsentAction.REVOKED, "keyword")
+            is_told = inbound.channel == Channel.SMS or was_revoked
+            await _confirm(session, inbound, conversation, profile, is_told=is_told)
+            return True
+        case "start" if was_revoked or inbound.opt_out_type:  # else "yes" is an answer
+            await _record(session, inbound, conversation, ConsentAction.GRANTED, "keyword")
+            return inbound.channel == Channel.SMS
+        case "help" if inbound.channel == Channel.SMS:
+            return True
+    match opt_out.revocation(inbound.text):
+        case "certain":
+            await _record(session, inbound, conversation, ConsentAction.REVOKED, "free_text")
+            await _confirm(session, inbound, conversation, profile, is_told=was_revoked)
+            return True
+        case "doubtful" if not was_revoked:
+            _ask(session, inbound, conversation)
+    return was_revoked
+
+
+async def _allow_by_form(
+    session: AsyncSession, inbound: Inbound, conversation: Conversation
+) -> None:
+    assert conversation.from_number, "looked at before"
+    for channel in (Channel.SMS, Channel.WHATSAPP):
+        await consent.record(
+            session,
+            conversation.tenant_id,
+            address=conversation.from_number,
+            channel=channel,
+            action=ConsentAction.GRANTED,
+            source="form",
+            evidence="the box was ticked",
+            now=inbound.now,
+        )
+
+
+def _ask(session: AsyncSession, inbound: Inbound, conversation: Conversation) -> None:
+    """Have a person decide whether these words forbid us to write."""
+    session.add(
+        ReviewItem(
+            tenant_id=conversation.tenant_id,
+            kind=ReviewKind.OPT_OUT,
+            lead_id=conversation.lead_id,
+            conversation_id=conversation.id,
+            detail={"words": storable(inbound.text)[: consent.MOST_EVIDENCE]},
+            created_at=inbound.now,
+        )
+    )
+
+
+async def _record(
+    session: AsyncSession,
+    inbound: Inbound,
+    conversation: Conversation,
+    action: ConsentAction,
+    source: str,
+) -> None:
+    assert inbound.address, "looked at before"
+    await consent.record(
+        session,
+        conversation.tenant_id,
+        address=inbound.address,
+        channel=inbound.channel,
+        action=action,
+        source="provider" if inbound.opt_out_type else source,
+        evidence=inbound.text,
+        now=inbound.now,
+    )
+
+
+async def _confirm(
+    session: AsyncSession,
+    inbound: Inbound,
+    conversation: Conversation,
+    profile: Profile,
+    *,
+    is_told: bool,
+) -> None:
+    if is_told:
+        return
+    text = CONFIRMED.format(name=profile.name)
+    await store.queue(session, conversation, text, purpose=Purpose.NOTICE, now=inbound.now)

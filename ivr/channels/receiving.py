@@ -1,0 +1,201 @@
+"""The one transaction in which something that came in is written down, before any answer.
+
+First its event under a unique name, so that a repeat changes nothing; then contact, lead,
+conversation, message, consent, and the values that came along. Works out no answer.
+"""
+
+import uuid
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ivr import conversations
+from ivr.channels import answers, given, opt_outs
+from ivr.channels.case import ACTIVE, Case
+from ivr.channels.inbound import BY_MESSAGE, Answer, Received
+from ivr.conversations import ConversationStore
+from ivr.db.tables import Channel, Conversation, InboundEvent, Tenant
+from ivr.errors import Conflict, NotFound
+from ivr.leads import conclusion, escalations, intake, stages
+from ivr.leads.fields import Field
+from ivr.leads.intake import Enquiry
+from ivr.messages import store
+
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_CHATS = frozenset({Channel.CHAT, Channel.LIVE_CHAT})  # one may be continued through the other
+
+
+async def write_down(session: AsyncSession, case: Case) -> Received:
+    """Write everything down; a repeat gets what is there. Raises `NotFound` and `Conflict`.
+
+    An `IntegrityError` says that the same person wrote twice at once: do it all again then.
+    """
+    event_id = await _note_event(session, case)
+    if event_id is None:
+        return await _seen_before(session, case)
+    conversation = await _conversation(session, case)
+    event = await session.get_one(InboundEvent, event_id)
+    event.conversation_id = conversation.id
+    await _welcome(session, case, conversation)
+    answer = None
+    if (words := await _said_instead(session, case, conversation)) is not None:
+        await answers.write_turn(session, conversation, event)
+        answer = await answers.give(
+            session, case.profile, conversation, [event], words, now=case.inbound.now
+        )
+    return Received(case.tenant, event_id, conversation.id, answer)
+
+
+async def _note_event(session: AsyncSession, case: Case) -> int | None:
+    """Add the event; None when it is there. Two that come at once wait for one another here."""
+    inbound = case.inbound
+    insert = _INSERTS[session.get_bind().dialect.name](InboundEvent)
+    statement = insert.values(
+        tenant_id=case.tenant.id,
+        provider=inbound.provider,
+        kind=inbound.channel,
+        provider_id=inbound.event_id,
+        payload=answers.kept(inbound),
+        received_at=inbound.now,
+    ).on_conflict_do_nothing()
+    added: Any = await session.exec(statement.returning(col(InboundEvent.id)))
+    return added.scalar_one_or_none()  # type: ignore[no-any-return]  # an int, or None
+
+
+async def _seen_before(session: AsyncSession, case: Case) -> Received:
+    inbound = case.inbound
+    query = select(InboundEvent).where(
+        InboundEvent.tenant_id == case.tenant.id,
+        InboundEvent.provider == inbound.provider,
+        InboundEvent.kind == inbound.channel,
+        InboundEvent.provider_id == inbound.event_id,
+    )
+    event = (await session.exec(query)).one()
+    if inbound.channel not in BY_MESSAGE and event.payload != answers.kept(inbound):
+        raise Conflict("Idempotency-Key: was used with another request")
+    assert event.id is not None and event.conversation_id is not None, "committed together"
+    answer = Answer(**event.answer) if event.answer and event.answered_at else None
+    return Received(case.tenant, event.id, event.conversation_id, answer)
+
+
+async def _conversation(session: AsyncSession, case: Case) -> Conversation:
+    """Return the conversation, locked: what comes at the same moment is written down after this."""
+    session_key = case.inbound.session_key
+    if (found := await _known(session, case)) is not None:
+        session_key = found.session_key
+        case_channel = Channel(found.channel)
+        await conclusion.lock(session, found.id)
+    else:
+        case_channel = case.inbound.channel
+    enquiry = _enquiry(case, case_channel, session_key or str(uuid.uuid4()))
+    entered = await intake.enter(session, case.tenant, case.profile, enquiry)
+    return await conclusion.lock(session, entered.id)
+
+
+async def _known(session: AsyncSession, case: Case) -> Conversation | None:
+    """Return the conversation that the contact names; a session id may be the name of one."""
+    inbound = case.inbound
+    named = inbound.conversation_id or inbound.session_key
+    if named is None:
+        return None
+    if inbound.conversation_id is None:
+        this_channel = await ConversationStore(session, case.tenant.id).find(inbound.channel, named)
+        if this_channel is not None:
+            return this_channel
+    found = await _by_id(session, case.tenant, named) if inbound.channel in _CHATS else None
+    if found is None and inbound.conversation_id is not None:
+        raise NotFound("conversation_id: no such conversation")
+    return found
+
+
+async def _by_id(session: AsyncSession, tenant: Tenant, named: str) -> Conversation | None:
+    try:
+        key = uuid.UUID(named)
+    except ValueError:
+        return None
+    query = select(Conversation).where(
+        Conversation.id == key,
+        Conversation.tenant_id == tenant.id,
+        col(Conversation.channel).in_(_CHATS),
+    )
+    return (await session.exec(query)).one_or_none()
+
+
+def _enquiry(case: Case, channel: Channel, session_key: str) -> Enquiry:
+    inbound = case.inbound
+    is_form = channel == Channel.WEB_FORM
+    typed_phone = inbound.given.get("phone")
+    return Enquiry(
+        channel=channel,
+        session_key=session_key,
+        caller=_as_number(case, typed_phone) if is_form else inbound.address,
+        called=inbound.called,
+        finish_after=inbound.now + case.silence,
+        now=inbound.now,
+        provider=inbound.provider,
+        name=inbound.given.get("name"),
+        email=inbound.given.get("email"),
+        chat_id=session_key if channel in _CHATS else None,
+        event_id=inbound.event_id,
+    )
+
+
+def _as_number(case: Case, typed: str | None) -> str | None:
+    """Return a typed number as E.164: as the profile's field reads it, or written with its +."""
+    phone: Field | None = case.profile.phone_field
+    if typed and phone is not None:
+        today = case.inbound.now.date()
+        if (value := given.accepted_value(phone, typed, today=today)) is not None:
+            return value
+    return intake.caller_number(typed)
+
+
+async def _welcome(session: AsyncSession, case: Case, conversation: Conversation) -> None:
+    """Keep the conversation open, and write down what came beside the words."""
+    inbound, now = case.inbound, case.inbound.now
+    await conversations.continue_until(session, conversation.id, now + case.silence)
+    conversation = await conclusion.lock(session, conversation.id)
+    conversation.ended_at = conversation.end_reason = None
+    lead = await stages.lock(session, conversation.lead_id)
+    await stages.inbound(session, lead, case.profile, now=now)
+    if inbound.channel in BY_MESSAGE:
+        await store.received(
+            session,
+            conversation,
+            body=inbound.text,
+            sender=inbound.address,
+            recipient=inbound.called,
+            provider_id=inbound.event_id,
+            media=inbound.media,
+            now=now,
+        )
+    today = now.astimezone(ZoneInfo(case.tenant.timezone)).date()
+    await given.save(session, conversation, case.profile, inbound.given, today=today, now=now)
+
+
+async def _said_instead(
+    session: AsyncSession, case: Case, conversation: Conversation
+) -> str | None:
+    """Return what the contact gets instead of the assistant's words, often ""; None: those."""
+    if case.inbound.channel == Channel.MISSED_CALL:
+        await conversations.call_over(
+            session, conversation.id, now=case.inbound.now, reason="missed"
+        )
+        return await case.first_word.after_missed_call(session, conversation)
+    if await opt_outs.note(session, case.inbound, conversation, case.profile):
+        return ""
+    if conversation.assistant_paused:
+        await escalations.remind(
+            session,
+            conversation,
+            now=case.inbound.now,
+            profile=case.profile,
+            staff=case.staff,
+        )
+        return ""
+    if case.tenant.status != ACTIVE:
+        return "" if case.inbound.channel in BY_MESSAGE else answers.LATER
+    return None

@@ -1,0 +1,249 @@
+"""Where the leads of one tenant and profile stand, for who looks: lists, counts, histories.
+
+Reads only. A merged lead is no lead any more and is left out.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import phonenumbers
+from sqlalchemy import func
+from sqlalchemy.sql.elements import ColumnElement
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
+
+from ivr.db.engine import storable
+from ivr.db.tables import Axis, Conversation, FieldValue, Lead, Lifecycle, Tenant, Transition
+from ivr.errors import NotFound, Unprocessable
+from ivr.leads import fields, stages, values
+from ivr.leads.handover import Profiles, profile_of
+from ivr.leads.profile import Profile, shipped_profiles
+from ivr.leads.profile_shape import PHONES
+
+_BATCH = 1000  # a statement takes only so many parameters
+
+
+@dataclass(frozen=True, slots=True)
+class LeadLine:
+    """A lead as the funnel shows it; `conversation_id` is its latest conversation."""
+
+    lead_id: uuid.UUID
+    conversation_id: uuid.UUID
+    stage: str
+    stage_updated_at: datetime
+    created_at: datetime
+    lead_data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the leads in a stage, and how many there are altogether."""
+
+    stage: str
+    count: int
+    leads: Sequence[LeadLine]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How many leads stand where; `conversion_rate` is per cent."""
+
+    total_leads: int
+    by_stage: dict[str, int]
+    conversion_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A lead came into a stage."""
+
+    stage: str
+    at: datetime
+    actor: str
+    reason: str
+
+
+def lead_data(profile: Profile, held: Mapping[str, FieldValue]) -> dict[str, Any]:
+    """Return every field of the profile: None for what is not known, a flag as true or false."""
+    return {
+        item.key: _shown(item, held[item.key].value if item.key in held else None)
+        for item in profile.fields
+    }
+
+
+def _shown(item: fields.Field, value: str | None) -> str | bool | None:
+    if item.type == stages.FLAG:
+        return fields.is_known(item, value)
+    return international(value) if value is not None and item.type in PHONES else value
+
+
+def international(number: str) -> str:
+    """Return e.g. "+92 300 1234567" for "+923001234567"; what is no number stays as it is (C30)."""
+    try:
+        parsed = phonenumbers.parse(number, None)
+    except phonenumbers.NumberParseException:
+        return number
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+def pipeline(profiles: Profiles, tenant: Tenant, key: str | None) -> Profile:
+    """Return the profile `key`, the tenant's own without one; raise `Unprocessable`.
+
+    Keys only: a path would let whoever asks read files.
+    """
+    own = profiles(tenant.profile)
+    if key is None or key == own.key:
+        return own
+    if key in shipped_profiles():
+        return profiles(key)
+    known = ", ".join(dict.fromkeys([own.key, *shipped_profiles()]))
+    raise Unprocessable(f"pipeline: there is no {key!r}; valid are {known}")
+
+
+async def conversation_of(
+    session: AsyncSession, tenant_id: uuid.UUID, name: str, *, lock: bool = False
+) -> tuple[Conversation, Lead]:
+    """Return a conversation by its id, or by its key of old, with its lead; raise `NotFound`.
+
+    With `lock` nobody else changes either until the transaction is over.
+    """
+    query = _named(tenant_id, name)
+    found = (await session.exec(query.with_for_update(key_share=True) if lock else query)).first()
+    if found is None:
+        raise NotFound(f"no conversation {name}")
+    if lock:
+        return found, await stages.lock(session, found.lead_id)
+    return found, await session.get_one(Lead, found.lead_id)
+
+
+def _named(tenant_id: uuid.UUID, name: str) -> SelectOfScalar[Conversation]:
+    query = select(Conversation).where(Conversation.tenant_id == tenant_id)
+    try:
+        return query.where(Conversation.id == uuid.UUID(name))
+    except ValueError:
+        newest = col(Conversation.started_at).desc()
+        return query.where(Conversation.session_key == storable(name)).order_by(newest).limit(1)
+
+
+async def by_stage(
+    session: AsyncSession,
+    tenant_id: uuid.UUID,
+    profile: Profile,
+    stage: str,
+    *,
+    limit: int | None = None,
+    offset: int = 0,
+) -> Page:
+    """Return the leads in a stage, oldest first; raise `Unprocessable` for one that is none."""
+    stages.demand_stage(profile, stage)
+    here = [*_counted(tenant_id, profile), col(Lead.stage) == stage]
+    count = (await session.exec(select(func.count()).select_from(Lead).where(*here))).one()
+    query = select(Lead).where(*here).order_by(col(Lead.created_at), col(Lead.id))
+    found = (await session.exec(query.limit(limit).offset(offset))).all()
+    batches = [found[first : first + _BATCH] for first in range(0, len(found), _BATCH)]
+    leads = [line for batch in batches for line in await _lines(session, profile, batch)]
+    return Page(stage, count, leads)
+
+
+async def stats(session: AsyncSession, tenant_id: uuid.UUID, profile: Profile) -> Stats:
+    """Return how many leads stand in each stage, none as 0, and how many of a hundred are won.
+
+    A lead in a stage that the profile has no more is counted under that name.
+    """
+    query = (
+        select(Lead.stage, func.count())
+        .where(*_counted(tenant_id, profile))
+        .group_by(col(Lead.stage))
+    )
+    found: dict[str, int] = dict((await session.exec(query)).all())
+    counts = {**dict.fromkeys(stages.stage_names(profile), 0), **found}
+    total = sum(counts.values())
+    won = sum(count for stage, count in counts.items() if stages.is_won(profile, stage))
+    return Stats(total, counts, won * 100 / total if total else 0.0)
+
+
+async def history(session: AsyncSession, lead_id: uuid.UUID) -> list[Entry]:
+    """Return the stages that a lead came into, oldest first."""
+    query = (
+        select(Transition)
+        .where(Transition.lead_id == lead_id, Transition.axis == Axis.STAGE)
+        .order_by(col(Transition.seq))
+    )
+    found = (await session.exec(query)).all()
+    return [Entry(row.to_value, row.at, row.actor, row.reason) for row in found]
+
+
+async def data_of(
+    session: AsyncSession, profiles: Profiles, tenant: Tenant, lead: Lead
+) -> dict[str, Any]:
+    """Return a lead's data in the terms of its own profile."""
+    held = await values.current(session, lead.id)
+    return lead_data(profile_of(profiles, tenant, lead), held)
+
+
+def _counted(tenant_id: uuid.UUID, profile: Profile) -> list[ColumnElement[bool]]:
+    return [
+        col(Lead.tenant_id) == tenant_id,
+        col(Lead.profile) == profile.key,
+        col(Lead.lifecycle) != Lifecycle.MERGED,
+    ]
+
+
+async def _lines(
+    session: AsyncSession, profile: Profile, leads: Sequence[Lead]
+) -> Sequence[LeadLine]:
+    ids = [lead.id for lead in leads]
+    conversations = await _latest_conversations(session, ids)
+    moved = await _moved_at(session, ids)
+    held = await _held(session, ids)
+    return [
+        LeadLine(
+            lead_id=lead.id,
+            conversation_id=conversations[lead.id],
+            stage=lead.stage,
+            stage_updated_at=moved[lead.id],
+            created_at=lead.created_at,
+            lead_data=lead_data(profile, held[lead.id]),
+        )
+        for lead in leads
+        if lead.id in conversations
+    ]
+
+
+async def _latest_conversations(
+    session: AsyncSession, lead_ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, uuid.UUID]:
+    query = (
+        select(Conversation.lead_id, Conversation.id)
+        .where(col(Conversation.lead_id).in_(lead_ids))
+        .order_by(col(Conversation.started_at), col(Conversation.id))
+    )
+    return dict((await session.exec(query)).all())  # the last one counts
+
+
+async def _moved_at(
+    session: AsyncSession, lead_ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, datetime]:
+    query = (
+        select(Transition.lead_id, func.max(Transition.at))
+        .where(col(Transition.lead_id).in_(lead_ids), Transition.axis == Axis.STAGE)
+        .group_by(col(Transition.lead_id))
+    )
+    return dict((await session.exec(query)).all())
+
+
+async def _held(
+    session: AsyncSession, lead_ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, dict[str, FieldValue]]:
+    query = (
+        select(FieldValue).where(col(FieldValue.lead_id).in_(lead_ids)).order_by(col(FieldValue.id))
+    )
+    rows: dict[uuid.UUID, list[FieldValue]] = defaultdict(list)
+    for row in (await session.exec(query)).all():
+        rows[row.lead_id].append(row)
+    return {lead_id: values.choose(rows[lead_id]) for lead_id in lead_ids}

@@ -1,0 +1,93 @@
+"""A person's word on whether two people are one: the questions that `identity` could not answer."""
+
+import uuid
+from datetime import datetime
+
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ivr.db.tables import Conversation, Lead, MergeRecord, ReviewItem, ReviewKind, Tenant
+from ivr.errors import Conflict, NotFound
+from ivr.leads import identity, merging
+from ivr.leads.handover import Profiles, profile_of
+
+
+async def decide(
+    session: AsyncSession,
+    profiles: Profiles,
+    tenant: Tenant,
+    item_id: int,
+    *,
+    are_one: bool,
+    now: datetime,
+) -> None:
+    """Make one contact of the two, or note for good that they are two.
+
+    Raises `NotFound`, and `Conflict` for a question of another kind, one that was decided before,
+    or while a lead of theirs is being sent.
+    """
+    item = await _open_item(session, tenant, item_id)
+    conversation = await session.get_one(Conversation, item.conversation_id)
+    lead = await session.get_one(Lead, conversation.lead_id)
+    other = await _other(session, item, lead)
+    if other is None:
+        if not are_one:
+            profile = profile_of(profiles, tenant, lead)
+            await identity.not_this_person(session, conversation, profile, now=now)
+    elif are_one:
+        await _merge(session, profiles, tenant, lead.contact_id, other, now=now)
+    else:
+        _part(session, tenant, lead.contact_id, other, now=now)
+    item.resolved_at, item.resolution = now, "one person" if are_one else "two people"
+
+
+async def _open_item(session: AsyncSession, tenant: Tenant, item_id: int) -> ReviewItem:
+    query = select(ReviewItem).where(ReviewItem.id == item_id, ReviewItem.tenant_id == tenant.id)
+    item = (await session.exec(query.with_for_update(key_share=True))).one_or_none()
+    if item is None:
+        raise NotFound(f"review item {item_id} not found")
+    if item.resolved_at is not None:
+        raise Conflict(f"review item {item_id} was decided before: {item.resolution}")
+    if item.kind != ReviewKind.MERGE:
+        raise Conflict(f"review item {item_id} is not about who somebody is")
+    return item
+
+
+async def _other(session: AsyncSession, item: ReviewItem, lead: Lead) -> uuid.UUID | None:
+    """Return the contact in question as it is now; None when it is the conversation's own."""
+    if item.detail["other"] is None:
+        return None
+    other = await merging.kept_now(session, uuid.UUID(item.detail["other"]))
+    return other if other != lead.contact_id else None
+
+
+async def _merge(
+    session: AsyncSession,
+    profiles: Profiles,
+    tenant: Tenant,
+    one: uuid.UUID,
+    other: uuid.UUID,
+    *,
+    now: datetime,
+) -> None:
+    first, second = await merging.lock_contacts(session, (one, other))
+    record = await merging.merge(session, first, second, reason="a person said so", now=now)
+    if record is None:
+        raise Conflict("a lead of theirs is being sent: try again in a minute")
+    await merging.reassess_open(session, profiles, tenant, record.kept_id, now=now)
+
+
+def _part(
+    session: AsyncSession, tenant: Tenant, one: uuid.UUID, other: uuid.UUID, *, now: datetime
+) -> None:
+    """Note that they are two, as a merge that was undone: nothing makes one of them any more."""
+    session.add(
+        MergeRecord(
+            tenant_id=tenant.id,
+            kept_id=one,
+            gone_id=other,
+            reason="a person said that they are two",
+            created_at=now,
+            split_at=now,
+        )
+    )

@@ -1,0 +1,149 @@
+"""What one conversation tells about the person it is with, read from its rows; decides nothing."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ivr.db.tables import Contact, Conversation, FieldValue, Lead
+from ivr.leads import values
+from ivr.leads.addresses import TYPED, Address, shown_address
+from ivr.leads.profile import Profile
+from ivr.leads.profile_shape import PHONES
+
+CONCLUDED_AT = "concluded_at"  # in a conversation's state: when its last episode was concluded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who a conversation is with: as they say here, and as we know them from elsewhere.
+
+    `name_from`: the conversation in which `name_elsewhere` was said; None where nobody knows.
+    `since`: when the present episode began, None in the first. `is_known`: there was more of this
+    contact than this episode.
+    """
+
+    conversation: Conversation
+    lead: Lead
+    contact: Contact
+    name: str | None
+    name_elsewhere: str | None
+    name_from: uuid.UUID | None
+    name_fields: tuple[str, ...]
+    typed: tuple[Address, ...]
+    since: datetime | None
+    is_known: bool
+
+
+async def person_of(session: AsyncSession, conversation_id: uuid.UUID, profile: Profile) -> Person:
+    """Return what is known of who a conversation is with, as it is now."""
+    conversation, lead, contact = await _rows(session, conversation_id)
+    since = _since(conversation)
+    own, others = _parted(await _values_of(session, contact.id), conversation, since)
+    names = _keys(profile, ("person_name",))
+    here = _name([row for row in own if row.source in values.LIVE], names)
+    elsewhere = _name(others, names)
+    is_known = bool(others) or since is not None
+    is_known = is_known or await _has_other(session, conversation, contact)
+    return Person(
+        conversation=conversation,
+        lead=lead,
+        contact=contact,
+        name=here.value if here else conversation.state.get(TYPED, {}).get("name"),
+        name_elsewhere=elsewhere.value if elsewhere else contact.name if is_known else None,
+        name_from=elsewhere.conversation_id if elsewhere else None,
+        name_fields=names,
+        typed=_addresses(profile, own, conversation),
+        since=since,
+        is_known=is_known,
+    )
+
+
+async def name_of(
+    session: AsyncSession, contact_id: uuid.UUID, name_fields: Sequence[str]
+) -> str | None:
+    """Return the name that a contact gave, wherever that was."""
+    row = _name(await _values_of(session, contact_id), name_fields)
+    contact = await session.get_one(Contact, contact_id)
+    return row.value if row else contact.name
+
+
+async def _rows(
+    session: AsyncSession, conversation_id: uuid.UUID
+) -> tuple[Conversation, Lead, Contact]:
+    query = (
+        select(Conversation, Lead, Contact)
+        .join(Lead, col(Lead.id) == col(Conversation.lead_id))
+        .join(Contact, col(Contact.id) == col(Lead.contact_id))
+        .where(Conversation.id == conversation_id)
+        .execution_options(populate_existing=True)
+    )
+    return (await session.exec(query)).one()
+
+
+async def _values_of(session: AsyncSession, contact_id: uuid.UUID) -> Sequence[FieldValue]:
+    """Return every value of every lead of a contact, oldest first."""
+    query = (
+        select(FieldValue)
+        .join(Lead, col(Lead.id) == col(FieldValue.lead_id))
+        .where(Lead.contact_id == contact_id)
+        .order_by(col(FieldValue.id))
+    )
+    return (await session.exec(query)).all()
+
+
+async def _has_other(session: AsyncSession, conversation: Conversation, contact: Contact) -> bool:
+    query = (
+        select(Conversation.id)
+        .join(Lead, col(Lead.id) == col(Conversation.lead_id))
+        .where(Lead.contact_id == contact.id, Conversation.id != conversation.id)
+    )
+    return (await session.exec(query.limit(1))).first() is not None
+
+
+def _since(conversation: Conversation) -> datetime | None:
+    """Return when the present episode began, None in the first one."""
+    concluded = conversation.state.get(CONCLUDED_AT)
+    return datetime.fromisoformat(concluded) if concluded else None
+
+
+def _parted(
+    rows: Iterable[FieldValue], conversation: Conversation, since: datetime | None
+) -> tuple[list[FieldValue], list[FieldValue]]:
+    """Return what was said in this episode, and what was known besides."""
+    own: list[FieldValue] = []
+    others: list[FieldValue] = []
+    for row in rows:
+        is_own = row.conversation_id == conversation.id
+        is_now = since is None or row.created_at > since
+        (own if is_own and is_now else others).append(row)
+    return own, others
+
+
+def _name(rows: Sequence[FieldValue], name_fields: Sequence[str]) -> FieldValue | None:
+    best = values.choose(rows)
+    return next((best[key] for key in name_fields if key in best), None)
+
+
+def _keys(profile: Profile, kinds: Sequence[str]) -> tuple[str, ...]:
+    return tuple(item.key for item in profile.fields if item.type in kinds)
+
+
+def _addresses(
+    profile: Profile, own: Sequence[FieldValue], conversation: Conversation
+) -> tuple[Address, ...]:
+    """Return the addresses that the person gave here; the one that the network shows is none."""
+    best = values.choose(row for row in own if row.source in values.LIVE)
+    found = [_read("phone", best[key].value) for key in _keys(profile, PHONES) if key in best]
+    found += [_read("email", best[key].value) for key in _keys(profile, ("email",)) if key in best]
+    typed = conversation.state.get(TYPED, {})
+    found += [_read(kind, typed.get(kind)) for kind in ("phone", "email")]
+    shown = shown_address(conversation)
+    return tuple(dict.fromkeys(it for it in found if it is not None and it != shown))
+
+
+def _read(kind: str, value: str | None) -> Address | None:
+    return Address(kind, value.strip().casefold()) if value and value.strip() else None
