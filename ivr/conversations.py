@@ -297,7 +297,8 @@ async def continue_until(
     await session.exec(
         these.values(
             episode=col(Conversation.episode) + case((is_finished, 1), else_=0),
-            ended_at=case((is_finished, None), else_=col(Conversation.ended_at)),
+            ended_at=case((is_finished | ~is_call, None), else_=col(Conversation.ended_at)),
+            end_reason=case((is_call, col(Conversation.end_reason)), else_=None),
             finished_at=None,
             status=ConversationStatus.OPEN,
             finish_after=moment,

@@ -7,7 +7,7 @@ import pytest
 
 from ivr import conversations
 from ivr.db import Database
-from ivr.db.tables import Conversation, ConversationStatus
+from ivr.db.tables import Conversation, ConversationStatus, Role
 from tests.leads.cast import NOW, call
 
 
@@ -115,3 +115,24 @@ async def test_going_on_after_the_end_is_the_next_episode(db: Database) -> None:
         await conversations.continue_until(session, conversation.id, later)
     row = await _row(db, conversation)
     assert (row.status, row.episode, row.finish_after) == (ConversationStatus.OPEN, 2, later)
+
+
+async def test_the_latest_turns_come_in_their_order(db: Database) -> None:
+    conversation = await call(db, [(Role.CALLER, str(number)) for number in range(9)])
+    async with db.read() as session:
+        turns = await conversations.latest_turns(session, conversation.id, 4)
+        all_of_them = await conversations.latest_turns(session, conversation.id, 50)
+    assert [turn.text for turn in turns] == ["5", "6", "7", "8"]
+    assert len(all_of_them) == 9
+
+
+async def test_what_answers_take_is_added_up(db: Database) -> None:
+    conversation = await call(db)
+    took = {"text": {"requests": 2, "cost_usd": 0.5, "model": "small"}}
+    async with db.write() as session:
+        row = await conversations.by_id(session, conversation.id)
+        conversations.add_usage(row, took)
+        conversations.add_usage(row, took | {"text": {**took["text"], "model": "large"}})
+    assert (await _row(db, conversation)).usage == {
+        "text": {"requests": 4, "cost_usd": 1.0, "model": "large"}
+    }

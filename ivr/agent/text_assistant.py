@@ -87,7 +87,7 @@ class TextAssistant:
         bill = Bill()
         reply = await self._by_model(turn, tools, bill)
         if reply is None and bill.has_asked:  # it may have saved something before it failed
-            turn = await text_turn.read(self._db, turn.conversation)
+            turn = await text_turn.read(self._db, tools.conversation)
         reply = reply or await self._by_rules(turn, tools)
         await self._extract_and_update_lead_data(turn, tools)
         if reply.by == "model" and reply.escalate is None:
@@ -119,7 +119,7 @@ class TextAssistant:
                 return _reply_of(await self._ask(model, turn, tools, bill, until=share))
             except ModelError as exc:
                 log.warning("text model failed", model=model.name, problem=str(exc))
-                turn = await text_turn.read(self._db, turn.conversation)
+                turn = await text_turn.read(self._db, tools.conversation)
         return None
 
     async def _choose(self, turn: TextTurn, bill: Bill, *, until: float) -> list[TextModel]:

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from datetime import date
 
 from ivr.agent.instructions import bullets, described, quoted
-from ivr.agent.tool_schemas import CONFIRM_FIELD, END_CALL, SAVE_FIELD, SHARE_DEMO, TRANSFER
+from ivr.agent.tool_schemas import (
+    CONFIRM_FIELD,
+    END_CALL,
+    NOT_THIS_PERSON,
+    SAVE_FIELD,
+    SHARE_DEMO,
+    TRANSFER,
+)
 from ivr.leads.fields import rule
 from ivr.leads.profile import Field, Profile
 
@@ -96,6 +103,8 @@ def _tools(profile: Profile) -> str:
         "with `insisted` true. Result with `ask_more`: ask that once.",
         f"If the contact says that a known value is wrong and gives no other, call {CONFIRM_FIELD} "
         "with `confirmed` false.",
+        f"If the contact is not the person whose name we know, call {NOT_THIS_PERSON} and ask for "
+        "what its result lists.",
         f"If the contact asks for a person, say that one will take over and call {TRANSFER}.",
     ]
     if SHARE_DEMO in profile.tools:

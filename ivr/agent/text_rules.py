@@ -4,7 +4,8 @@ It may have to go on where a model has talked: then it knows the values and not 
 the message for an answer to anything that is missing, and says nothing about it when it is none.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -22,6 +23,7 @@ from ivr.leads.fields import Accepted
 from ivr.leads.profile import Field, Profile
 
 _AFTER = "collector_after"  # in a conversation's state: the message that the rules answered last
+_COMMON = frozenset("the and for your you are what which have with that this can may".split())
 
 
 class TextRules:
@@ -103,7 +105,7 @@ class TextRules:
         asked = self._asked()
         fields, known = self._profile.told, self._turn.known
         found = volunteered(asked, fields, known, message, today=self._today)
-        if asked is not None and not request(message):
+        if asked is not None and not request(message) and not _is_question(asked, message):
             extras = [self._profile.field(key) for key in found]
             verdict = best(asked, message, extras, today=self._today)
             if isinstance(verdict, Accepted):
@@ -112,8 +114,33 @@ class TextRules:
 
     def _asked(self) -> Field | None:
         """Return the missing field that the last words asked for, None when that is unknown."""
-        asked = asked_in(self._profile, self._turn.last_words)
+        profile = self._profile.in_language(self._turn.language or "")
+        asked = asked_in(profile, self._turn.last_words)
+        if asked is None:
+            missing = [it for it in profile.required if it.key not in self._turn.known]
+            asked = named_in(missing, self._turn.last_words)
         return asked if asked is not None and asked.key not in self._turn.known else None
+
+
+def named_in(fields: Iterable[Field], text: str) -> Field | None:
+    """Return the one field that the question in `text` is about, in whatever words: "And your
+    educational background?" asks for the education level. None when it may be several, or none.
+    """
+    question = re.findall(r"[^.!?؟]*[?؟]", text)
+    asked = _stems(question[-1] if question else "")
+    named = [item for item in fields if asked & _stems(f"{item.label} {item.key}")]
+    return named[0] if len(named) == 1 else None
+
+
+def _stems(text: str) -> set[str]:
+    """Return the beginnings of the words that may tell what a text is about."""
+    words = re.findall(r"[^\W\d_]+", text.casefold())
+    return {word[:5] for word in words if len(word) >= 3} - _COMMON
+
+
+def _is_question(asked: Field, message: str) -> bool:
+    """Whether a question came where any words would be taken for the answer."""
+    return asked.type == "free_text" and message.rstrip().endswith(("?", "؟"))
 
 
 def _greeting(collector: Collector, acts: Sequence[Act]) -> str:

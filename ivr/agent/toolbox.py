@@ -155,8 +155,9 @@ class ToolBox:
                 checked = await self._put(session, field, value, source=Source.TOOL, now=now)
                 if not isinstance(checked, Accepted):
                     problems[field.key] = _why_not(checked)
-            flag = self._profile.field(DEMO_SHARED)
-            await self._put(session, flag, "yes", source=Source.TOOL, now=now)
+            for flag in self._profile.fields:
+                if flag.key == DEMO_SHARED:
+                    await self._put(session, flag, "yes", source=Source.TOOL, now=now)
             missing = self._missing(await self._assess(session, now))
         demo = self._profile.demo
         send = f"{demo.text}: {demo.url}" if demo else "say that the demo is on its way"

@@ -25,12 +25,13 @@ from ivr.agent.text_assistant import TextAssistant, TextReply
 from ivr.channels import answers
 from ivr.channels.case import ACTIVE
 from ivr.channels.first_word import FirstWord
-from ivr.channels.inbound import BY_MESSAGE
+from ivr.channels.inbound import BY_MESSAGE, Answer
 from ivr.db.engine import patiently
 from ivr.db.tables import (
     Channel,
     Conversation,
     Escalation,
+    FieldValue,
     InboundEvent,
     Lead,
     Purpose,
@@ -100,6 +101,14 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """An answer that is committed; `more`: the contact has said something else meanwhile."""
+
+    answer: Answer
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Clerk:
     """Answers conversations for one process; `held` are the leases that it has right now."""
 
@@ -107,14 +116,21 @@ class Clerk:
     held: dict[uuid.UUID, datetime]
     clock: Callable[[], datetime] = utc_now
 
-    async def work(self, conversation_id: uuid.UUID) -> None:
-        """Answer all that waits, unless somebody else is at it."""
+    async def work(self, conversation_id: uuid.UUID) -> dict[int, Answer]:
+        """Answer all that waits, unless somebody else is at it; return the answers by event."""
+        given: dict[int, Answer] = {}
         while (batch := await self._claim(conversation_id)) is not None:
             decision = await self._decide(batch)
             await self._identify(batch)
-            await patiently(partial(self._settle, batch, decision), seconds=REPLY_SECONDS)
+            settled = await patiently(partial(self._settle, batch, decision), seconds=REPLY_SECONDS)
             self.held.pop(conversation_id, None)
+            if settled is None:
+                break
+            given |= {event.id: settled.answer for event in batch.events if event.id is not None}
             self.state["outbox"].poke()
+            if not settled.more:
+                break
+        return given
 
     async def release(self) -> None:
         """Give up what was claimed: somebody else need not wait for the leases' end."""
@@ -192,8 +208,10 @@ class Clerk:
     async def _handover(self, batch: Batch, reply: TextReply) -> Handover | None:
         if reply.escalate is not None:
             return reply.escalate, reply.reason
-        async with self.state["db"].read() as session:
-            worth = _worth(await values.current(session, batch.conversation.lead_id))
+        worth = None
+        if batch.profile.escalation.high_value is not None:
+            async with self.state["db"].read() as session:
+                worth = _worth(await values.current(session, batch.conversation.lead_id))
         return self._rule(batch, confidence=reply.confidence, value=worth)
 
     def _rule(
@@ -214,6 +232,13 @@ class Clerk:
 
     async def _identify(self, batch: Batch) -> None:
         """Find out whether what was said tells who it is: that may join two leads into one."""
+        query = select(FieldValue.id).where(
+            FieldValue.conversation_id == batch.conversation.id,
+            col(FieldValue.created_at) >= batch.events[0].received_at,
+        )
+        async with self.state["db"].read() as session:
+            if (await session.exec(query.limit(1))).first() is None:
+                return
         try:
             async with self.state["db"].write() as session:
                 await identity.settle(session, batch.conversation, batch.profile, now=self.clock())
@@ -222,19 +247,19 @@ class Clerk:
         except Exception:  # it is tried again with the next message, and when the road ends
             log.exception("identity not settled", conversation_id=str(batch.conversation.id))
 
-    async def _settle(self, batch: Batch, decision: Decision) -> None:
-        """Commit the answer; nothing when the lease ran out and somebody else was faster."""
+    async def _settle(self, batch: Batch, decision: Decision) -> Settled | None:
+        """Commit the answer; None when the lease ran out and somebody else was faster."""
         now = self.clock()
         async with self.state["db"].write() as session:
             if not await _give_up(session, batch.conversation.id, batch.lease):
                 log.warning("answered elsewhere", conversation_id=str(batch.conversation.id))
-                return
+                return None
             conversation = await session.get_one(
                 Conversation, batch.conversation.id, populate_existing=True
             )
             if conversation.assistant_paused:  # a person took it while the answer was worked out
                 decision = Decision(replace(SILENCE, usage=decision.reply.usage))
-            await self._write(session, batch, conversation, decision, now=now)
+            return await self._write(session, batch, conversation, decision, now=now)
 
     async def _write(
         self,
@@ -244,7 +269,7 @@ class Clerk:
         decision: Decision,
         *,
         now: datetime,
-    ) -> None:
+    ) -> Settled:
         reply = decision.reply
         conversation.state = {**conversation.state, **reply.state}
         conversation.language = reply.language or conversation.language
@@ -256,11 +281,17 @@ class Clerk:
             await answers.write_reply(session, conversation, batch.events[-1], text, now=now)
         if text and conversation.channel in BY_MESSAGE and self.state["twilio"] is not None:
             await store.queue(session, conversation, text, purpose=Purpose.REPLY, now=now)
-        await self._hand_over(session, batch, conversation, decision, now=now)
-        await session.flush()
-        await session.refresh(conversation)
-        await answers.give(session, batch.profile, conversation, batch.events, text, now=now)
-        await self._time_its_end(session, batch, conversation, reply, now=now)
+        if decision.handover is not None or decision.is_broken:
+            await self._hand_over(session, batch, conversation, decision, now=now)
+            await session.flush()
+            await session.refresh(conversation)
+        answer = await answers.give(
+            session, batch.profile, conversation, batch.events, text, now=now
+        )
+        more = await _waits(session, conversation)
+        if not more:
+            await self._time_its_end(session, batch, conversation, reply, now=now)
+        return Settled(answer, more)
 
     async def _ask_by_message(
         self, session: AsyncSession, batch: Batch, conversation: Conversation, *, now: datetime
@@ -312,10 +343,6 @@ class Clerk:
         now: datetime,
     ) -> None:
         """Have the road finish the conversation now, soon, or when the contact falls silent."""
-        await session.flush()
-        query = unanswered().where(InboundEvent.conversation_id == conversation.id)
-        if (await session.exec(query.limit(1))).first() is not None:
-            return  # the contact goes on
         if reply.ends or conversation.channel == Channel.WEB_FORM:
             reason = reply.ends or "complete"
             await conversations.call_over(session, conversation.id, now=now, reason=reason)
@@ -332,6 +359,13 @@ def unanswered() -> Any:
     return select(InboundEvent).where(
         col(InboundEvent.answered_at).is_(None), col(InboundEvent.conversation_id).is_not(None)
     )
+
+
+async def _waits(session: AsyncSession, conversation: Conversation) -> bool:
+    """Return whether the contact has said more meanwhile."""
+    await session.flush()
+    query = unanswered().where(InboundEvent.conversation_id == conversation.id)
+    return (await session.exec(query.limit(1))).first() is not None
 
 
 def _instead(batch: Batch) -> str:

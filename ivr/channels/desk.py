@@ -28,6 +28,8 @@ from ivr.runtime import State
 
 # People send one thought in three messages; they get one answer.
 BURST_SECONDS = 1.5
+# Conversations that one process answers: what comes in meanwhile must be written down all the same.
+AT_ONCE = 48
 # For what another process works out.
 POLL_SECONDS = 0.1
 SWEEP_SECONDS = 5.0
@@ -47,7 +49,8 @@ class Desk:
         self._state = state
         self._clock = clock
         self._clerk = Clerk(state, {}, clock)
-        self._workers: dict[uuid.UUID, asyncio.Task[None]] = {}
+        self._workers: dict[uuid.UUID, asyncio.Task[dict[int, Answer]]] = {}
+        self._pens = asyncio.Semaphore(AT_ONCE)
         self._later: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -88,7 +91,10 @@ class Desk:
         if received.answer is not None:
             return received.answer
         while True:
-            await asyncio.wait({self._worker(received.conversation_id)})
+            worker = self._worker(received.conversation_id)
+            await asyncio.wait({worker})
+            if not worker.cancelled() and received.event in worker.result():
+                return worker.result()[received.event]
             if (answer := await self._given(received.event)) is not None:
                 return answer
             await asyncio.sleep(POLL_SECONDS)
@@ -138,7 +144,7 @@ class Desk:
             first_word=FirstWord(tenant, profile, silence, can_send, inbound.now),
         )
 
-    def _worker(self, conversation_id: uuid.UUID) -> asyncio.Task[None]:
+    def _worker(self, conversation_id: uuid.UUID) -> asyncio.Task[dict[int, Answer]]:
         """Return the task that answers a conversation; there is one in this process."""
         task = self._workers.get(conversation_id)
         if task is None or task.done():
@@ -146,9 +152,10 @@ class Desk:
             self._workers[conversation_id] = task
         return task
 
-    async def _work(self, conversation_id: uuid.UUID) -> None:
+    async def _work(self, conversation_id: uuid.UUID) -> dict[int, Answer]:
         try:
-            await self._clerk.work(conversation_id)
+            async with self._pens:
+                return await self._clerk.work(conversation_id)
         except DatabaseDown as exc:
             log.warning("not answered yet", problem=str(exc))
         except Exception:
@@ -156,6 +163,7 @@ class Desk:
         finally:
             if self._workers.get(conversation_id) is asyncio.current_task():
                 del self._workers[conversation_id]
+        return {}
 
     async def _breathe(self, conversation_id: uuid.UUID) -> None:
         await asyncio.sleep(BURST_SECONDS)

@@ -8,6 +8,7 @@ import uuid
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -37,11 +38,15 @@ async def write_down(session: AsyncSession, case: Case) -> Received:
     if event_id is None:
         return await _seen_before(session, case)
     conversation = await _conversation(session, case)
-    event = await session.get_one(InboundEvent, event_id)
-    event.conversation_id = conversation.id
+    await session.exec(
+        update(InboundEvent)
+        .where(col(InboundEvent.id) == event_id)
+        .values(conversation_id=conversation.id)
+    )
     await _welcome(session, case, conversation)
     answer = None
     if (words := await _said_instead(session, case, conversation)) is not None:
+        event = await session.get_one(InboundEvent, event_id)
         await answers.write_turn(session, conversation, event)
         answer = await answers.give(
             session, case.profile, conversation, [event], words, now=case.inbound.now
@@ -157,8 +162,6 @@ async def _welcome(session: AsyncSession, case: Case, conversation: Conversation
     """Keep the conversation open, and write down what came beside the words."""
     inbound, now = case.inbound, case.inbound.now
     await conversations.continue_until(session, conversation.id, now + case.silence)
-    conversation = await conclusion.lock(session, conversation.id)
-    conversation.ended_at = conversation.end_reason = None
     lead = await stages.lock(session, conversation.lead_id)
     await stages.inbound(session, lead, case.profile, now=now)
     if inbound.channel in BY_MESSAGE:

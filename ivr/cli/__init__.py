@@ -6,8 +6,8 @@ from ivr.cli.demo import run_call, run_demo
 from ivr.cli.doctor import check_links
 from ivr.cli.escalations import app as escalations_app
 from ivr.cli.explain import explain_call
-from ivr.cli.keys import app as keys_app
 from ivr.cli.funnel import app as stages_app
+from ivr.cli.keys import app as keys_app
 from ivr.cli.leads import app as leads_app
 from ivr.cli.review import app as review_app
 from ivr.cli.serve import run_server

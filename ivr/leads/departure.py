@@ -27,9 +27,9 @@ from ivr.db.tables import (
 from ivr.errors import Conflict
 from ivr.leads import merging, open_leads, stages
 from ivr.leads.addresses import CHATS, PHONES, shown_address
-from ivr.leads.person import Person, name_of
+from ivr.leads.person import Person, names_of
 from ivr.leads.profile import Profile
-from ivr.leads.same_name import Verdict, compare
+from ivr.leads.same_name import Verdict, compare, compare_with_all
 
 # In a conversation's state: what was said up to then was said by who had the address before.
 OURS_SINCE = "ours_since"
@@ -113,8 +113,8 @@ async def _as_before(session: AsyncSession, person: Person) -> Contact | None:
     if not person.name:
         return None
     for contact_id in sorted(await _sharers(session, person.conversation) - {person.contact.id}):
-        name = await name_of(session, contact_id, person.name_fields)
-        if name and compare(person.name, name) is Verdict.FIT:
+        names = await names_of(session, contact_id, person.name_fields)
+        if names and compare_with_all(person.name, names) is Verdict.FIT:
             return await session.get_one(Contact, contact_id)
     return None
 

@@ -40,7 +40,8 @@ from ivr.leads.imported import Record
 from ivr.leads.profile import Profile
 from ivr.leads.profile_shape import PHONES
 
-_BATCH = 200  # records in one transaction, conversations in one query
+_WRITTEN_AT_ONCE = 20  # in one transaction: on SQLite a server beside it waits meanwhile
+_READ_AT_ONCE = 200
 _CARRIED = "imported"  # in a conversation's state
 _OLD_TURN = "imported_"  # how the item ids of turns begin that the file holds already
 _WORDS = {Role.CALLER: "user", Role.ASSISTANT: "assistant"}
@@ -61,7 +62,7 @@ async def bring_in(
 ) -> Outcome:
     """Write records down that are not there yet; stopped half-way, the next run does the rest."""
     added = 0
-    for batch in _batches(records):
+    for batch in _batches(records, _WRITTEN_AT_ONCE):
         async with db.write() as session:
             for record in batch:
                 added += await _bring_in(session, tenant, profile, record, now=now)
@@ -258,7 +259,7 @@ async def take_out(
     found = (await session.exec(query)).all()
     zone = ZoneInfo(tenant.timezone)
     document: dict[str, dict[str, Any]] = {}
-    for batch in _batches(found):
+    for batch in _batches(found, _READ_AT_ONCE):
         book = await _book(session, batch)
         for conversation, lead in batch:
             is_old = _CARRIED in conversation.state
@@ -339,6 +340,6 @@ def _turns(carried: object, rows: Sequence[Turn], zone: ZoneInfo) -> object:
     return later or carried or []
 
 
-def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    for first in range(0, len(items), _BATCH):
-        yield items[first : first + _BATCH]
+def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]

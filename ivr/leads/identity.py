@@ -46,9 +46,9 @@ from ivr.leads import departure, merging, values
 from ivr.leads.addresses import CHAT_ID, CHATS, TYPED, Address, shown_address
 from ivr.leads.departure import begin_anew
 from ivr.leads.merging import split
-from ivr.leads.person import Person, name_of, person_of
+from ivr.leads.person import Person, names_of, person_of
 from ivr.leads.profile import Profile
-from ivr.leads.same_name import Verdict, compare
+from ivr.leads.same_name import Verdict, compare_with_all
 
 __all__ = [
     "CHATS",
@@ -68,6 +68,7 @@ __all__ = [
     "stranger",
 ]
 
+ONE_PERSON, TWO_PEOPLE = "one person", "two people"  # the resolutions of a review item
 _MOST_STEPS = 6  # of one conversation at one time; each of them makes the next ones fewer
 
 log = structlog.get_logger(__name__)
@@ -223,8 +224,10 @@ def _claims(conversation: Conversation, address: Address) -> bool:
 
 
 async def _next_step(session: AsyncSession, person: Person, *, now: datetime) -> _Step | None:
-    elsewhere = person.name_elsewhere
-    verdict = compare(person.name, elsewhere)
+    verdict = compare_with_all(person.name, person.names_elsewhere)
+    elsewhere = next(iter(person.names_elsewhere), None)
+    if verdict is not Verdict.FIT and await _is_said_to_be_one(session, person):
+        verdict = Verdict.FIT
     if verdict is Verdict.CLASH:
         contacts = await departure.concerned(session, person)
         return _Step(contacts=contacts, verdict=verdict, theirs=elsewhere)
@@ -249,14 +252,14 @@ async def _step_for(
         return None
     if await merging.known_apart(session, owner.contact_id, person.contact.id):
         return None
-    theirs = await name_of(session, owner.contact_id, person.name_fields)
-    verdict = compare(person.name or person.name_elsewhere, theirs)
+    names = await names_of(session, owner.contact_id, person.name_fields)
+    verdict = compare_with_all(person.any_name, names)
     if verdict is not Verdict.FIT and await _is_asked(session, person, address):
         return None
     return _Step(
         contacts=frozenset([person.contact.id, owner.contact_id]),
         verdict=verdict,
-        theirs=theirs,
+        theirs=next(iter(names), None),
         address=address,
         other=owner.contact_id,
     )
@@ -314,6 +317,16 @@ def _ask(session: AsyncSession, person: Person, step: _Step, *, now: datetime) -
             created_at=now,
         )
     )
+
+
+async def _is_said_to_be_one(session: AsyncSession, person: Person) -> bool:
+    """Whether somebody of the business has said so, whatever the names say."""
+    query = select(ReviewItem.id).where(
+        ReviewItem.conversation_id == person.conversation.id,
+        ReviewItem.kind == ReviewKind.MERGE,
+        ReviewItem.resolution == ONE_PERSON,
+    )
+    return (await session.exec(query.limit(1))).first() is not None
 
 
 async def _is_asked(session: AsyncSession, person: Person, address: Address | None) -> bool:

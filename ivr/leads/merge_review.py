@@ -38,7 +38,7 @@ async def decide(
         await _merge(session, profiles, tenant, lead.contact_id, other, now=now)
     else:
         _part(session, tenant, lead.contact_id, other, now=now)
-    item.resolved_at, item.resolution = now, "one person" if are_one else "two people"
+    item.resolved_at, item.resolution = now, identity.ONE_PERSON if are_one else identity.TWO_PEOPLE
 
 
 async def _open_item(session: AsyncSession, tenant: Tenant, item_id: int) -> ReviewItem:

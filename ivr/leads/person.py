@@ -21,7 +21,7 @@ CONCLUDED_AT = "concluded_at"  # in a conversation's state: when its last episod
 class Person:
     """Who a conversation is with: as they say here, and as we know them from elsewhere.
 
-    `name_from`: the conversation in which `name_elsewhere` was said; None where nobody knows.
+    `names_elsewhere`: the newest first. `name_from`: the conversation in which that one was said.
     `since`: when the present episode began, None in the first. `is_known`: there was more of this
     contact than this episode.
     """
@@ -30,12 +30,17 @@ class Person:
     lead: Lead
     contact: Contact
     name: str | None
-    name_elsewhere: str | None
+    names_elsewhere: tuple[str, ...]
     name_from: uuid.UUID | None
     name_fields: tuple[str, ...]
     typed: tuple[Address, ...]
     since: datetime | None
     is_known: bool
+
+    @property
+    def any_name(self) -> str | None:
+        """The name given here, else the one that we know."""
+        return self.name or next(iter(self.names_elsewhere), None)
 
 
 async def person_of(session: AsyncSession, conversation_id: uuid.UUID, profile: Profile) -> Person:
@@ -45,7 +50,7 @@ async def person_of(session: AsyncSession, conversation_id: uuid.UUID, profile: 
     own, others = _parted(await _values_of(session, contact.id), conversation, since)
     names = _keys(profile, ("person_name",))
     here = _name([row for row in own if row.source in values.LIVE], names)
-    elsewhere = _name(others, names)
+    elsewhere = [row for row in reversed(others) if row.name in names and row.value]
     is_known = bool(others) or since is not None
     is_known = is_known or await _has_other(session, conversation, contact)
     return Person(
@@ -53,8 +58,8 @@ async def person_of(session: AsyncSession, conversation_id: uuid.UUID, profile: 
         lead=lead,
         contact=contact,
         name=here.value if here else conversation.state.get(TYPED, {}).get("name"),
-        name_elsewhere=elsewhere.value if elsewhere else contact.name if is_known else None,
-        name_from=elsewhere.conversation_id if elsewhere else None,
+        names_elsewhere=_names(elsewhere, contact) if is_known else (),
+        name_from=elsewhere[0].conversation_id if elsewhere else None,
         name_fields=names,
         typed=_addresses(profile, own, conversation),
         since=since,
@@ -62,13 +67,18 @@ async def person_of(session: AsyncSession, conversation_id: uuid.UUID, profile: 
     )
 
 
-async def name_of(
+async def names_of(
     session: AsyncSession, contact_id: uuid.UUID, name_fields: Sequence[str]
-) -> str | None:
-    """Return the name that a contact gave, wherever that was."""
-    row = _name(await _values_of(session, contact_id), name_fields)
-    contact = await session.get_one(Contact, contact_id)
-    return row.value if row else contact.name
+) -> tuple[str, ...]:
+    """Return the names that a contact gave, wherever that was, the newest first."""
+    given = await _values_of(session, contact_id)
+    named = [row for row in reversed(given) if row.name in name_fields and row.value]
+    return _names(named, await session.get_one(Contact, contact_id))
+
+
+def _names(named: Sequence[FieldValue], contact: Contact) -> tuple[str, ...]:
+    names = [*(row.value for row in named), contact.name]
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 async def _rows(

@@ -5,6 +5,7 @@ Names in different scripts are not compared: nobody here transliterates.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 from enum import StrEnum
 
@@ -32,6 +33,13 @@ def compare(one: str | None, other: str | None) -> Verdict:
     if len(first) == 1 or len(second) == 1:
         return _with_one_word(first, second)
     return Verdict.UNCLEAR if _are_alike(first[0], second[0]) else Verdict.CLASH
+
+
+def compare_with_all(name: str | None, known: Sequence[str]) -> Verdict:
+    """Return whether a name fits one of those that a person gave; if none, what the first says."""
+    if any(compare(name, one) is Verdict.FIT for one in known):
+        return Verdict.FIT
+    return compare(name, known[0] if known else None)
 
 
 def shares_a_word(one: str | None, other: str | None) -> bool:

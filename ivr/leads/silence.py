@@ -9,7 +9,7 @@ the condition that it was found by: a second process, or a message meanwhile, fi
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -37,6 +37,7 @@ from ivr.leads import stages
 from ivr.leads.handover import Profiles, profile_named
 from ivr.leads.profile import Profile
 from ivr.settings import Settings
+from ivr.webhooks.delivery import is_ending
 
 ACTOR = "timer"
 EVERY_SECONDS = 60.0
@@ -94,8 +95,7 @@ class Silence:
             yield silence
         finally:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.gather(task, return_exceptions=True)
 
     async def sweep(self) -> int:
         """Move every lead whose time has come, a batch of each kind, and return how many moved."""
@@ -242,5 +242,7 @@ async def _run(silence: Silence) -> None:
         try:
             await silence.sweep()
         except Exception:
+            if is_ending():
+                raise
             log.exception("the silent leads were not looked at")
         await asyncio.sleep(EVERY_SECONDS)

@@ -102,7 +102,7 @@ _DOUBTFUL = tuple(
         rf"\b(?:stop|quit|cease) {_WRITING}$",
         r"\bunsubscribe\b",
         r"\bopt(?:ing)?(?: me)? out\b",
-        rf"{_DO_NOT} (?:{_WRITE}|call)(?: {_US})?$",
+        rf"{_DO_NOT} (?!bother$)(?:{_WRITE}|call)(?: {_US})?$",
         r"\b(?:stop|no more) (?:sending|calls)\b",
         r"^wrong (?:number|person)$",
         r"\b(?:this is|you have|have|got) (?:the )?wrong (?:number|person)\b",

@@ -124,6 +124,8 @@ class Outbox:
                 self._wake.clear()
                 try:
                     await self._start_due(sending)
+                except DatabaseDown as exc:
+                    log.warning("the outbox waits for the database", problem=str(exc))
                 except Exception:
                     log.exception("the outbox missed a beat")
                 with suppress(TimeoutError):

@@ -148,7 +148,8 @@ class Dialogue:
             caller_number=caller.group(1) if caller else None,
         )
         self._answers.clear()
-        greets = not exact and not self._is_resumed
+        # What was saved before in the same call shows that it has begun: nobody is greeted twice.
+        greets = not exact and not self._is_resumed and not self._saved
         self._owe(self._collector.open(greet=greets))
         speech = self._speech(may_call=True)
         before = exact or (_BACK if self._is_resumed else "")

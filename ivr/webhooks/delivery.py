@@ -110,8 +110,7 @@ class Deliveries:
                 yield deliveries
             finally:
                 task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                await asyncio.gather(task, return_exceptions=True)
 
     async def due(
         self, *, limit: int, besides: Collection[uuid.UUID] = ()
@@ -241,6 +240,8 @@ async def run(deliveries: Deliveries) -> None:
             try:
                 await _start_due(deliveries, sending)
             except Exception:
+                if is_ending():
+                    raise
                 log.exception("webhooks missed a beat")
             if sending:
                 await asyncio.wait(
@@ -250,6 +251,12 @@ async def run(deliveries: Deliveries) -> None:
                 await asyncio.sleep(LOOK_SECONDS)
     finally:
         await _let_end(sending)
+
+
+def is_ending() -> bool:
+    """Return whether this task was told to end: a query that is cut off may fail instead of that."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _start_due(deliveries: Deliveries, sending: dict[asyncio.Task[None], uuid.UUID]) -> None:

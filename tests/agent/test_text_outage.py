@@ -20,6 +20,7 @@ FAULTS = [
     Say(fault=429),
     Say(fault=401),
     Say(fault="not_json"),
+    Say(fault="other"),
     Say(fault="refusal"),
     Say(fault="length", text="Well, as I was"),
     Say(fault="filtered"),
@@ -87,6 +88,39 @@ async def test_a_model_that_comes_back_goes_on(
     await talk(john, openai, set(range(last)))
     assert await john.lead() == LEAD
     assert_unnoticed(john)
+
+
+# The same for a profile with free text, where a model asks in its own words.
+COURSES = load_profile("courses")
+COURSE_TALK = {
+    "Hello": [Say("Hi there! Who am I writing with?")],
+    "My name is Ahmed": [Say(calls=(save("name", "Ahmed"),)), Say("Hi Ahmed! On what number?")],
+    "+92 300 1234567": [Say(calls=(save("phone", "+92 300 1234567"),)), Say("Which course is it?")],
+    "CTA": [Say(calls=(save("selected_course", "CTA"),)), Say("What is your education like?")],
+    "Graduate": [Say(calls=(save("education_level", "Graduate"),)), Say("And your goals?")],
+    "Career switch": [Say(calls=(save("goal", "Career switch"),)), Say("Thanks. Goodbye!", (END,))],
+}
+COURSE_LEAD = {
+    "name": "Ahmed",
+    "phone": "+923001234567",
+    "selected_course": "CTA",
+    "education_level": "Graduate",
+    "goal": "Career switch",
+}
+
+
+@pytest.mark.parametrize("turn", range(len(COURSE_TALK)))
+async def test_free_text_survives_an_outage(
+    openai: OpenAIEmulator, begin: Begin, turn: int
+) -> None:
+    ahmed = await begin(COURSES)
+    openai.think(by_message(COURSE_TALK))
+    for number, text in enumerate(COURSE_TALK):
+        openai.faults.rest_status = 503 if number == turn else None
+        reply = await ahmed.says(text)
+        assert COURSES.text_greeting not in reply.text or number == 0
+    assert COURSE_LEAD.items() <= (await ahmed.lead()).items()
+    assert reply.ends == "complete"
 
 
 async def test_a_model_that_comes_and_goes_is_not_noticed(

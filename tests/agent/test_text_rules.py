@@ -6,6 +6,7 @@ import pytest
 
 from ivr.agent.collector import Collector
 from ivr.agent.text_findings import findings
+from ivr.agent.text_rules import named_in
 from ivr.agent.text_turn import TextTurn
 from ivr.db import Database
 from ivr.db.tables import Conversation, Role, Task, Trigger, Turn
@@ -129,6 +130,23 @@ async def test_a_repeated_turn_is_harmless(john: Texter) -> None:
     second = await john.answer()
     assert (first.text, first.state) == (second.text, second.state)
     assert (await john.lead())["full_name"] == "John Doe"
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("Great! And your educational background?", "education_level"),
+        ("What is your goal?", "goal"),
+        ("Which number can we reach you on?", "phone"),
+        ("Is it the course for your goal?", None),
+        ("Your goal is fine.", None),
+        ("Is that so?", None),
+        ("", None),
+    ],
+)
+def test_what_a_question_is_about_is_known_by_its_words(words: str, key: str | None) -> None:
+    found = named_in(COURSES.required, words)
+    assert (found.key if found else None) == key
 
 
 async def test_a_conversation_is_the_same_on_every_database(db: Database) -> None:

@@ -2,23 +2,28 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 
 import httpx
+import pytest
 
-from ivr.channels import answering, desk
+from ivr.channels import desk
 from ivr.db.tables import Message
+from ivr.leads import road
 from tests.calls.world import PUBLIC, TOKEN
 from tests.channels.world import BUSINESS, World, world
 from tests.leads.cast import rows, until
 from tools.emulators.twilio.signing import sign
 
 CHATS, TEXTERS = 130, 70
-WORDS = ("Hello", "John Doe", "30093")
+WORDS = ("Hello", "John Doe")
 
 
 async def test_no_turn_of_two_hundred_conversations_is_lost_doubled_or_crossed(
-    database_url: str,
+    database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(road, "SCHEDULE_SECONDS", 1.0)  # there is enough to do
+    monkeypatch.setattr(desk, "SWEEP_SECONDS", 1.0)
     dice = random.Random(4)
     async with world(database_url) as w:
         chats = [_chat(w, f"c{number}", dice) for number in range(CHATS)]
@@ -30,28 +35,26 @@ async def test_no_turn_of_two_hundred_conversations_is_lost_doubled_or_crossed(
     for said in answers[:CHATS]:  # each got the answers of its own conversation
         assert said is not None
         assert len({one["conversation_id"] for one in said}) == 1
-        assert sorted({one["turn_count"] for one in said}) == [1, 2, 3]
+        assert sorted({one["turn_count"] for one in said}) == [1, 2]
 
 
 async def _chat(w: World, name: str, dice: random.Random) -> list[dict[str, object]]:
-    """Say three things, each sent twice, once more after everything, and in any order."""
+    """Say two things, each sent twice, once more after everything, and in any order."""
     posts = [(f"{name}: {words}", f"{name}-{number}") for number, words in enumerate(WORDS)]
     posts += posts
     dice.shuffle(posts)
     said = []
-    for start in range(0, len(posts), 3):
-        lot = [_post(w, name, *post) for post in posts[start : start + 3]]
+    for start in range(0, len(posts), 2):
+        lot = [_post(w, name, *post) for post in posts[start : start + 2]]
         said += await asyncio.gather(*lot)
     return said
 
 
 async def _post(w: World, name: str, words: str, key: str) -> dict[str, object]:
-    response = await w.http.post(
-        "/chat",
-        json={"message": words, "session_id": name},
-        headers={"Idempotency-Key": key},
+    body = {"message": words, "session_id": name}
+    response = await _until_taken(
+        lambda: w.http.post("/chat", json=body, headers={"Idempotency-Key": key})
     )
-    assert response.status_code == 200, response.text
     answer: dict[str, object] = response.json()
     return answer
 
@@ -59,7 +62,12 @@ async def _post(w: World, name: str, words: str, key: str) -> dict[str, object]:
 async def _texts(w: World, number: int, dice: random.Random) -> None:
     phone = f"+1770555{number:04}"
     forms = [
-        {"MessageSid": f"SM{number}-{n}", "From": phone, "To": BUSINESS, "Body": f"{phone}: {words}"}
+        {
+            "MessageSid": f"SM{number}-{n}",
+            "From": phone,
+            "To": BUSINESS,
+            "Body": f"{phone}: {words}",
+        }
         for n, words in enumerate(WORDS)
     ]
     forms += forms
@@ -68,13 +76,22 @@ async def _texts(w: World, number: int, dice: random.Random) -> None:
         await asyncio.gather(*(_deliver(w, form) for form in forms[start : start + 2]))
 
 
-async def _deliver(w: World, form: dict[str, str]) -> httpx.Response:
+async def _deliver(w: World, form: dict[str, str]) -> None:
     signature = sign(TOKEN, f"{PUBLIC}/twilio/sms", form.items())
-    response = await w.visitor.post(
-        "/twilio/sms", data=form, headers={"X-Twilio-Signature": signature}
-    )
-    assert response.status_code == 200, response.text
-    return response
+    headers = {"X-Twilio-Signature": signature}
+    await _until_taken(lambda: w.visitor.post("/twilio/sms", data=form, headers=headers))
+
+
+async def _until_taken(send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    """Send it until it is answered: one that is busy says 503, and asking again does no harm."""
+    while True:
+        try:
+            response = await send()
+        except httpx.TransportError:  # the server closed an idle connection just then
+            continue
+        if response.status_code != 503:
+            assert response.status_code == 200, response.text
+            return response
 
 
 async def _all_answered(w: World) -> bool:

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from ivr.db.tables import FailedLead, Submission, SubmissionState, utc_now
+from ivr.db.tables import Channel, FailedLead, Submission, SubmissionState, utc_now
 from ivr.leads.extraction import Extraction
-from tests.cli.conftest import JOHN, House, Terminal
+from ivr.leads.intake import Enquiry, begin
+from tests.cli.conftest import CALLER, JOHN, House, Terminal
 
 ROOT = Path(__file__).parent.parent.parent
 WITHOUT_MODEL = {name: value for name, value in JOHN.items() if name != "vehicle_model"}
@@ -354,3 +355,19 @@ async def test_a_decision_needs_fields_and_values(house: House, terminal: Termin
     assert answer.err == "MT-07: expected FIELD=VALUE, like vehicle_year=2020\n"
     answer = await terminal.run("review", "decide", "9", "vehicle_year=2020")
     assert answer.err == "review item 9 not found\n"
+
+
+async def test_who_is_who_is_a_question_that_an_operator_answers(
+    house: House, terminal: Terminal
+) -> None:
+    now = utc_now()
+    for number, name in enumerate(("Ahmed Ali", "أحمد علي")):
+        form = Enquiry(Channel.WEB_FORM, f"form-{number}", CALLER, None, now, now, name=name)
+        await begin(house.db, house.tenant, house.profile, form)
+    listed = (await terminal.run("review", "list")).out
+    assert "one person, or two who share a phone? أحمد علي and Ahmed Ali" in listed
+    (item,) = json.loads((await terminal.run("review", "list", "--json")).out)
+    same = await terminal.run("review", "same", str(item["id"]))
+    assert same.out == f"review item {item['id']} decided: one person\n"
+    again = await terminal.run("review", "different", str(item["id"]))
+    assert "was decided before: one person" in again.err

@@ -155,6 +155,16 @@ async def test_the_sample_of_the_guide_gives_its_rate(db: Database, tenant: Tena
     assert found == funnel.Stats(150, dict(zip(STAGES, SAMPLE, strict=True)), 12.0)
 
 
+async def test_a_stage_that_the_profile_has_no_more_is_counted_all_the_same(
+    db: Database, tenant: Tenant
+) -> None:
+    conversation = await chat(db, tenant)
+    async with db.write() as session:
+        (await session.get_one(Lead, conversation.lead_id)).stage = "TASTER_LESSON"
+    found = await stats(db, tenant)
+    assert (found.total_leads, found.by_stage["TASTER_LESSON"]) == (1, 1)
+
+
 async def test_a_profile_of_ones_own_has_its_own_stages(db: Database) -> None:
     tenant = await centre(db)
     await call(db, sid="CA1", profile="powersports")

@@ -107,6 +107,7 @@ I don't want to miss your message
 I have never texted before
 I got your messages
 I don't want a Honda
+just cancel that booking and don't bother
 no more questions
 no more than 5000 miles
 remove me the old tires

@@ -25,6 +25,7 @@ from tests.messages.cast import (
     outbox_of,
     outgoing,
     queued,
+    tenant_is,
     texting,
     to_the_end,
 )
@@ -298,3 +299,24 @@ async def test_an_answer_that_waited_for_days_is_a_persons_work(sqlite_db, twili
     assert twilio.messages == []
     assert await in_state(sqlite_db, MessageState.BLOCKED)
     assert [task.kind for task in await rows(sqlite_db, Task)] == [TaskKind.WRITE_BACK]
+
+
+async def test_one_that_cannot_be_judged_waits_and_the_others_go(sqlite_db, twilio, monkeypatch):
+    monkeypatch.setattr("ivr.messages.outbox.POLL_SECONDS", 0.01)
+    conversation = await texting(sqlite_db)
+    await tenant_is(sqlite_db, timezone="Nowhere/At_All")
+    await queued(sqlite_db, conversation, "follow up", purpose=Purpose.FOLLOW_UP)
+    await queued(sqlite_db, conversation, "an answer")
+    async with outbox_of(sqlite_db, twilio) as outbox:
+        running = asyncio.create_task(outbox.run())
+        await until(lambda: bool(twilio.messages))
+        await until(lambda: _is_put_off(sqlite_db))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert [m["body"] for m in twilio.messages] == ["an answer"]
+
+
+async def _is_put_off(db):
+    first = (await outgoing(db))[0]
+    is_later = first.next_attempt_at > utc_now() + timedelta(minutes=4)
+    return first.state == MessageState.PENDING and is_later

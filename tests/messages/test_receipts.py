@@ -27,6 +27,7 @@ from tools.emulators.serving import listen, serve
 from tools.emulators.twilio import TwilioEmulator
 
 SENT_SID = "SM" + "1" * 32
+NOBODYS = uuid.UUID(int=1)
 
 
 @asynccontextmanager
@@ -134,7 +135,7 @@ async def test_who_has_not_signed_tells_us_nothing(sqlite_url, sqlite_db):
 
 
 @pytest.mark.parametrize(
-    "query", ["", "?message=none", f"?message={uuid.uuid4()}", "?message=%00", "?other=1"]
+    "query", ["", "?message=none", f"?message={NOBODYS}", "?message=%00", "?other=1"]
 )
 async def test_a_status_of_a_message_that_is_not_ours_is_no_error(sqlite_url, sqlite_db, query):
     async with served(sqlite_url) as twilio:

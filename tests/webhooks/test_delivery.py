@@ -4,12 +4,14 @@ import asyncio
 import os
 import sys
 from datetime import timedelta
+from typing import Any, NoReturn
 
 import httpx
 import pytest
 
 from ivr.db import Database
 from ivr.db.tables import DeliveryState, Tenant, WebhookEndpoint, utc_now
+from ivr.errors import DatabaseDown
 from ivr.webhooks import delivery, endpoints, signing
 from ivr.webhooks.delivery import DELAYS, LEASE, Deliveries
 from tests.leads.cast import Clock, rows, until
@@ -338,6 +340,29 @@ async def test_the_loop_delivers_by_itself_and_ends_with_its_block(
         await until(lambda: len(receiver.ids) == 50)
     assert {row.state for row in await delivery_rows(db)} == {DeliveryState.DELIVERED}
     assert set(receiver.ids.values()) == {1}
+
+
+class CutOff(Deliveries):
+    """Its query ends with an error of the driver when it is cut off, as asyncpg's may."""
+
+    begun = False
+
+    async def due(self, **_: Any) -> NoReturn:
+        self.begun = True
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            raise DatabaseDown("cut off") from error
+
+
+async def test_the_loop_ends_although_the_cut_off_query_fails(sqlite_db: Database) -> None:
+    async with httpx.AsyncClient() as http:
+        deliveries = CutOff(sqlite_db, http, only_public=False)
+        loop = asyncio.create_task(delivery.run(deliveries))
+        await until(lambda: deliveries.begun)
+        loop.cancel()
+        done, _ = await asyncio.wait({loop}, timeout=5)
+    assert done and isinstance(loop.exception(), DatabaseDown)
 
 
 async def test_an_endpoint_that_hangs_holds_up_no_other(

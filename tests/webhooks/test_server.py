@@ -24,7 +24,7 @@ async def test_a_lead_that_fell_silent_is_lost_and_others_are_told(
     tenant = await tenants.ensure_default(db, settings, now=utc_now())
     await listening(db, tenant, receiver)
     async with open_state(settings, voice=None):
-        await until(lambda: len(receiver.taken) == 2)
+        await until(lambda: len(receiver.taken) == 2, seconds=60)
     told = {one.type: one.data for one in receiver.taken}
     assert told["lead.stage_changed"]["to"] == "LOST"
     assert told["lead.stage_changed"]["lead_id"] == str(conversation.lead_id)

@@ -17,7 +17,8 @@ _CORRECTION = re.compile(
     re.IGNORECASE,
 )
 _UNKNOWING = re.compile(
-    r"(?<!\w)(?:(?:لا|ما|لست) (?:[أا]عرف|[أا]علم|[أا]دري|[أا]تذكر|مت[أا]كد)|مدري|مش عارف|لا فكرة)(?!\w)"
+    r"(?<!\w)(?:(?:لا|ما|لست) (?:[أا]عرف|[أا]علم|[أا]دري|[أا]تذكر|مت[أا]كد)|مدري"
+    r"|مش عارف|لا فكرة)(?!\w)"
     r"|\b(?:(?:do not|don't|dont) (?:know|remember|have (?:one|it|that))|no idea|not sure|i forget"
     r"|rather not|none of your business|why do you)\b",
     re.IGNORECASE,

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-# int: an HTTP status. hang: no answer. not_json: a broken body. refusal, length: as the service
-# says them. filtered: the content filter.
-Fault = int | Literal["hang", "not_json", "refusal", "length", "filtered"]
+# int: an HTTP status. hang: no answer. not_json: a broken body. other: JSON of another shape.
+# refusal, length: as the service says them. filtered: the content filter.
+Fault = int | Literal["hang", "not_json", "other", "refusal", "length", "filtered"]
 
 
 @dataclass(frozen=True, slots=True)

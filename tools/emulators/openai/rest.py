@@ -181,6 +181,8 @@ class TextModel:
         """Answer in a conversation with tools."""
         shown = Shown(body["messages"], chat_rules.check_tools(body))
         say = self.steps.popleft() if self.steps else self.mind(shown)
+        if say.fault == "other":
+            return {"object": "something.else"}
         reason = _fault_reason(say.fault) or ("tool_calls" if say.calls else "stop")
         refused = say.fault == "refusal"
         message: dict[str, Any] = {
