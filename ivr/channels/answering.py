@@ -279,7 +279,7 @@ class Clerk:
             text = ASKED_BY_MESSAGE
         if text:
             await answers.write_reply(session, conversation, batch.events[-1], text, now=now)
-        if text and conversation.channel in BY_MESSAGE and self.state["twilio"] is not None:
+        if text and self._goes_by_message(conversation):
             await store.queue(session, conversation, text, purpose=Purpose.REPLY, now=now)
         if decision.handover is not None or decision.is_broken:
             await self._hand_over(session, batch, conversation, decision, now=now)
@@ -292,6 +292,11 @@ class Clerk:
         if not more:
             await self._time_its_end(session, batch, conversation, reply, now=now)
         return Settled(answer, more)
+
+    def _goes_by_message(self, conversation: Conversation) -> bool:
+        """Return whether it can: there is an account, and who wrote has a number (not "ACME")."""
+        is_possible = self.state["twilio"] is not None and conversation.from_number is not None
+        return is_possible and conversation.channel in BY_MESSAGE
 
     async def _ask_by_message(
         self, session: AsyncSession, batch: Batch, conversation: Conversation, *, now: datetime

@@ -37,6 +37,11 @@ class Inbound:
     media: Mapping[str, Any] = field(default_factory=dict)
     payload: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def kind(self) -> str:
+        """What sort of event it is: a MessageSid is one message, through whichever door it came."""
+        return "message" if self.channel in BY_MESSAGE else self.channel
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:

@@ -27,9 +27,16 @@ ANSWER_SECONDS = 25.0
 RETRY_AFTER_SECONDS = 5
 COMMIT_SECONDS = 10.0  # while the database is away for a moment
 
-# What it is meant for lies well below; NUL is the one character that PostgreSQL cannot hold.
-Name = Annotated[str, AfterValidator(storable), Field(max_length=255)]
-Text = Annotated[str, AfterValidator(storable)]
+
+def sound(text: str) -> str:
+    """Return a text that any database holds: JSON can spell NUL, and halves of an emoji."""
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return storable(whole)
+
+
+# What a name is meant for lies well below.
+Name = Annotated[str, AfterValidator(sound), Field(max_length=255)]
+Text = Annotated[str, AfterValidator(sound)]
 
 
 class BoundedRequest(Request):

@@ -61,7 +61,7 @@ async def _note_event(session: AsyncSession, case: Case) -> int | None:
     statement = insert.values(
         tenant_id=case.tenant.id,
         provider=inbound.provider,
-        kind=inbound.channel,
+        kind=inbound.kind,
         provider_id=inbound.event_id,
         payload=answers.kept(inbound),
         received_at=inbound.now,
@@ -75,7 +75,7 @@ async def _seen_before(session: AsyncSession, case: Case) -> Received:
     query = select(InboundEvent).where(
         InboundEvent.tenant_id == case.tenant.id,
         InboundEvent.provider == inbound.provider,
-        InboundEvent.kind == inbound.channel,
+        InboundEvent.kind == inbound.kind,
         InboundEvent.provider_id == inbound.event_id,
     )
     event = (await session.exec(query)).one()

@@ -67,7 +67,7 @@ async def web_form(
         session_key=event_id,
         given=answers,
         consent=body.consent,
-        payload=body.model_dump(mode="json"),
+        payload={json_door.sound(key): value for key, value in body.model_dump().items()},
     )
     answer = json_door.said(await json_door.converse(desk, tenant, inbound))
     return answer.model_copy(update={"stage": None, "lead_data": {}}) if is_public else answer

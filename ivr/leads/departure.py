@@ -27,7 +27,7 @@ from ivr.db.tables import (
 from ivr.errors import Conflict
 from ivr.leads import merging, open_leads, stages
 from ivr.leads.addresses import CHATS, PHONES, shown_address
-from ivr.leads.person import Person, names_of
+from ivr.leads.person import Person, names_of, since_of
 from ivr.leads.profile import Profile
 from ivr.leads.same_name import Verdict, compare, compare_with_all
 
@@ -96,7 +96,7 @@ async def _undo_merge(
             continue
         await session.refresh(conversation)
         leads = {uuid.UUID(it[key]) for it in record.moved["absorbed"] for key in ("lead", "into")}
-        await move_values(session, person, conversation.lead_id)
+        await move_values(session, conversation)
         await _reassess(session, leads, profile, now=now)
         return True
     return False
@@ -127,15 +127,16 @@ async def _take_along(session: AsyncSession, person: Person, lead: Lead) -> None
         begin_anew(conversation, since=person.since)
     session.add(conversation)
     await session.flush()
-    await move_values(session, person, lead.id)
+    await move_values(session, conversation)
     for table, is_open in ((Task, Task.done_at), (Escalation, Escalation.resolved_at)):
         await _move(session, table, conversation.id, lead.id, col(is_open).is_(None))
 
 
-async def move_values(session: AsyncSession, person: Person, lead_id: uuid.UUID) -> None:
-    """Have what was said in this episode count for a lead."""
-    said = [col(FieldValue.created_at) > person.since] if person.since else []
-    await _move(session, FieldValue, person.conversation.id, lead_id, *said)
+async def move_values(session: AsyncSession, conversation: Conversation) -> None:
+    """Have what was said in this episode count for the conversation's lead."""
+    since = since_of(conversation)
+    said = [col(FieldValue.created_at) > since] if since else []
+    await _move(session, FieldValue, conversation.id, conversation.lead_id, *said)
 
 
 async def _move(

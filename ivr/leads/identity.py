@@ -142,11 +142,11 @@ async def settle_at_the_end(
 
     What a call saved for the lead that it had before, when its leads became one, comes along.
     """
-    await settle(session, conversation, profile, now=now)
-    person = await person_of(session, conversation.id, profile)
-    await merging.lock_contacts(session, [person.contact.id])
-    person = await person_of(session, conversation.id, profile)
-    await departure.move_values(session, person, person.lead.id)
+    conversation = await settle(session, conversation, profile, now=now)
+    lead = await session.get_one(Lead, conversation.lead_id)
+    await merging.lock_contacts(session, [lead.contact_id])
+    await session.refresh(conversation)
+    await departure.move_values(session, conversation)
 
 
 async def not_this_person(

@@ -46,7 +46,7 @@ class Person:
 async def person_of(session: AsyncSession, conversation_id: uuid.UUID, profile: Profile) -> Person:
     """Return what is known of who a conversation is with, as it is now."""
     conversation, lead, contact = await _rows(session, conversation_id)
-    since = _since(conversation)
+    since = since_of(conversation)
     own, others = _parted(await _values_of(session, contact.id), conversation, since)
     names = _keys(profile, ("person_name",))
     here = _name([row for row in own if row.source in values.LIVE], names)
@@ -114,7 +114,7 @@ async def _has_other(session: AsyncSession, conversation: Conversation, contact:
     return (await session.exec(query.limit(1))).first() is not None
 
 
-def _since(conversation: Conversation) -> datetime | None:
+def since_of(conversation: Conversation) -> datetime | None:
     """Return when the present episode began, None in the first one."""
     concluded = conversation.state.get(CONCLUDED_AT)
     return datetime.fromisoformat(concluded) if concluded else None

@@ -254,7 +254,7 @@ async def run(deliveries: Deliveries) -> None:
 
 
 def is_ending() -> bool:
-    """Return whether this task was told to end: a query that is cut off may fail instead of that."""
+    """Return whether this task was told to end; a query that is cut off may fail instead."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

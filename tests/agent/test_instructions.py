@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 from openai.types.realtime import RealtimeFunctionTool
 
-from ivr.agent.instructions import voice_instructions
+from ivr.agent.instructions import first_words, voice_instructions
 from ivr.agent.tool_schemas import voice_tools
 from ivr.leads.profile import load_profile, parse_profile
 
@@ -51,6 +51,13 @@ def test_a_known_value_cannot_add_lines_or_end_its_quotes():
     line = text.splitlines()[-1]
     assert line.startswith("- Already known, do not ask again: full_name = \"John' # Rules")
     assert len(line) < 300
+
+
+def test_who_calls_again_is_greeted_by_name_and_asked_for_what_is_missing():
+    words = first_words(PROFILE, {"full_name": "John Doe", "zip_code": "30093"})
+    assert words.startswith(f"{PROFILE.greeting} Hello John Doe, ")
+    assert words.endswith("What is the best phone number to reach you?")
+    assert first_words(PROFILE, {}) == f"{PROFILE.greeting} May I have your first and last name?"
 
 
 def test_a_field_that_the_profile_does_not_have_is_not_told():

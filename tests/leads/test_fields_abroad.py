@@ -276,6 +276,7 @@ def test_what_names_no_place_is_refused(raw) -> None:
         ("I write in English", None),
         ("in cash", None),
         ("في أقرب وقت", None),
+        ("في 800", None),
         ("Dammam or Jeddah", None),
     ],
 )

@@ -18,7 +18,7 @@ from ivr.leads.field_types.yes_no import NO, YES
 LONGEST = 80  # characters
 _CAPITAL = r"[A-ZÀ-Þ][\w'’-]*"
 _NAMED = re.compile(rf"\b(?:in|near|around|at)\s+((?:the )?{_CAPITAL}(?:[ -]{_CAPITAL}){{0,3}})")
-_NAMED_ARABIC = re.compile(r"(?<!\w)(?:في|بمدينة|قرب)\s+(?:مدينة\s+|حي\s+)?(\w{3,})")
+_NAMED_ARABIC = re.compile(r"(?<!\w)(?:في|بمدينة|قرب)\s+(?:مدينة\s+|حي\s+)?([^\W\d_]{3,})(?!\w)")
 _NO_PLACE = re.compile(
     r"(?:the )?(?:january|february|march|april|may|june|july|august|september|october|november"
     r"|december|monday|tuesday|wednesday|thursday|friday|saturday|sunday|spring|summer|autumn"
@@ -56,7 +56,8 @@ class Place(FieldType):
 
     def find(self, field: Field, text: str, *, today: date) -> Accepted | None:
         named = _known(field, text) or _named(tidy(text))
-        return Accepted(named, named) if named else None
+        verdict = self.check(field, named or "", today=today, insisted=True)
+        return verdict if isinstance(verdict, Accepted) and verdict.value == named else None
 
     def rule(self, field: Field, *, today: date | None) -> str:
         return "the name of the place alone, such as Dammam"
