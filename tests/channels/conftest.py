@@ -15,6 +15,11 @@ from ivr.leads import road
 @pytest.fixture(autouse=True)
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look often, and answer each message by itself unless a test says otherwise."""
+    look_often(monkeypatch)
+
+
+def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the clocks, also for servers that outlive one test."""
     monkeypatch.setattr(road, "SCHEDULE_SECONDS", 0.05)
     monkeypatch.setattr(desk, "BURST_SECONDS", 0.0)
     monkeypatch.setattr(desk, "SWEEP_SECONDS", 0.1)

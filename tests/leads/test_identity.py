@@ -18,12 +18,13 @@ from ivr.db.tables import (
     MergeRecord,
     ReviewItem,
     ReviewKind,
+    Source,
     Submission,
     SubmissionState,
     Tenant,
 )
 from ivr.errors import Conflict, NotFound
-from ivr.leads import identity, merge_review
+from ivr.leads import identity, merge_review, values
 from ivr.leads.profile import load_profile
 from tests.leads.cast import JOHN, NOW, rows
 from tests.leads.people import (
@@ -394,3 +395,25 @@ async def test_a_person_may_say_that_a_misheard_name_was_another_persons(
         await merge_review.decide(session, load_profile, tenant, item.id, are_one=False, now=LATER)
     assert (await lead_of(db, joan))["vehicle_year"] == "2020"
     assert "vehicle_year" not in await lead_of(db, john)
+
+
+async def test_what_a_call_saves_for_a_lead_that_was_merged_meanwhile_comes_along(
+    db: Database,
+) -> None:
+    older = await comes(db, Channel.CHAT, "s1", now=NOW - timedelta(hours=1))
+    call = await comes(db, Channel.VOICE, "CA1", number=JOHN)  # held by its carrier as it is now
+    await says(db, older, {"phone": JOHN})
+    async with db.write() as session:
+        await values.add(
+            session,
+            call,
+            name="zip_code",
+            value="30093",
+            raw="30093",
+            source=Source.TOOL,
+            now=LATER,
+        )
+    assert "zip_code" not in await lead_of(db, older)
+    async with db.write() as session:
+        await identity.settle_at_the_end(session, call, load_profile("powersports"), now=LATER)
+    assert (await lead_of(db, older))["zip_code"] == "30093"

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from ivr.db import Database
-from ivr.db.tables import Conversation, Submission, SubmissionState, utc_now
+from ivr.db.tables import Channel, Conversation, Submission, SubmissionState, utc_now
 from ivr.jobs import Jobs
 from ivr.leads import road as road_module
 from ivr.leads import seat
@@ -184,3 +184,16 @@ async def test_a_clock_that_is_put_back_by_hours_keeps_nobody_waiting_for_hours(
         clock.advance(timedelta(minutes=11))
         assert await road.start_due() == 1
     assert jobs.asked == [str(conversation.id)]
+
+
+async def test_who_writes_may_rest_for_hours(db: Database, npa: NpaEmulator) -> None:
+    clock = Clock()
+    conversation = await call(db, now=NOW + timedelta(hours=7))
+    async with db.write() as session:
+        (await session.get_one(Conversation, conversation.id)).channel = Channel.SMS
+    jobs = BrokenJobs(db.url, {})
+    async with broken_road(db, npa, jobs, clock) as road:
+        clock.advance(timedelta(hours=6))
+        assert await road.start_due() == 0
+        clock.advance(timedelta(hours=1))
+        assert await road.start_due() == 1

@@ -90,10 +90,10 @@ def parse(text: str, *, source: str) -> Scenario:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise ScenarioError(f"{source}: not TOML: {exc}") from None
-    return _Reader(source).scenario(raw)
+    return Reader(source).scenario(raw)
 
 
-class _Reader:
+class Reader:
     """Turns parsed TOML into a Scenario; every complaint starts with the source and the key."""
 
     def __init__(self, source: str) -> None:

@@ -1,0 +1,180 @@
+"""Has a talk of `tools.scenarios.written` through the real doors, and looks at what came out."""
+
+import re
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from ivr.db.tables import ConsentEvent, Conversation, Escalation, Lead
+from ivr.leads import values
+from tests.channels.world import BUSINESS, World, world
+from tests.leads.cast import rows, until
+from tools.emulators import openai as model
+from tools.emulators.openai import OpenAIEmulator, Say
+from tools.emulators.serving import serve
+from tools.emulators.twilio.texter import Texter
+from tools.scenarios.written import Talk, Turn
+
+_ARABIC = re.compile(r"[\u0621-\u064a]")
+_ANY_HOUR = {"follow_up_first_hour": 0, "follow_up_last_hour": 24}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where talks are had: a server with a model or without (`openai` is None)."""
+
+    w: World
+    openai: OpenAIEmulator | None
+
+
+@asynccontextmanager
+async def stage(url: str, profile: str, *, by_model: bool) -> AsyncIterator[Stage]:
+    """Open a server for this profile; leads of all targets are taken."""
+    async with AsyncExitStack() as stack:
+        app = Starlette(routes=[Route("/leads", _take, methods=["POST"])])
+        port = await stack.enter_async_context(serve(app))
+        changes = {"profile": profile, "target_webhook_url": f"http://127.0.0.1:{port}/leads"}
+        openai = None
+        if by_model:
+            openai = await stack.enter_async_context(OpenAIEmulator())
+            changes |= {"openai_api_key": openai.api_key, "openai_base_url": openai.base_url}
+        w = await stack.enter_async_context(world(url, **changes, **_ANY_HOUR))
+        yield Stage(w, openai)
+
+
+async def _take(request: Request) -> JSONResponse:
+    return JSONResponse({"taken": (await request.json())["reference"]})
+
+
+class Speaker:
+    """The person of one talk, with a phone and a browser."""
+
+    def __init__(self, at: Stage, talk: Talk) -> None:
+        self._at, self._w = at, at.w
+        self._talk = talk
+        self._session_key = f"{talk.name}-{uuid.uuid4()}"
+        self._phone = at.w.texter(talk.phone)
+        self._whatsapp = at.w.texter(talk.phone, whatsapp=True)
+
+    async def say_all(self) -> None:
+        """Go through the talk, and look at every reply."""
+        for number, turn in enumerate(self._talk.turns):
+            self._prepare(turn)
+            reply = await self._do(turn)
+            _check_reply(f"{self._talk.name}, turn {number}", turn, reply)
+            if self._at.openai is not None:
+                assert not self._at.openai.steps, f"{self._talk.name}, turn {number}: left over"
+
+    def _prepare(self, turn: Turn) -> None:
+        """Have the model say its part."""
+        if self._at.openai is None or not turn.assistant:
+            return
+        calls = [model.Call(call.name, call.arguments) for call in turn.calls]
+        then = [model.Call(call.name, call.arguments) for call in turn.then_calls]
+        if calls:
+            self._at.openai.steps.append(Say(calls=tuple(calls)))
+        self._at.openai.steps.append(Say(turn.assistant, tuple(then)))
+
+    async def _do(self, turn: Turn) -> str:
+        """Do it, and return what came back, wherever."""
+        before = len(self._phone.received)
+        if turn.door in ("sms", "whatsapp"):
+            reply = await self._write(turn)
+        else:
+            reply = await self._post(turn)
+        if turn.answer in ("text", "both"):
+            await until(lambda: len(self._phone.received) > before)
+            reply += "\n" + str(self._phone.received[-1]["body"])
+        return reply
+
+    async def _write(self, turn: Turn) -> str:
+        texter: Texter = self._phone if turn.door == "sms" else self._whatsapp
+        media = [(f"{self._w.twilio.api_base_url}/Media/ME1", kind) for kind in turn.media]
+        if turn.answer == "reply":
+            return await self._w.reply_to(texter, turn.says, media=media)
+        await texter.text(turn.says, media=media)
+        await until(self._is_all_answered)
+        return ""
+
+    async def _post(self, turn: Turn) -> str:
+        path, body = _request(turn, self._talk.phone, self._session_key)
+        response = await self._w.http.post(path, json=body)
+        assert response.status_code == 200, response.text
+        said = response.json()
+        if turn.stage:
+            assert said["stage"] == turn.stage, said
+        return str(said.get("response") or "")
+
+    async def _is_all_answered(self) -> bool:
+        return all(event.answered_at for event in (await self._w.books()).events)
+
+
+def _request(turn: Turn, phone: str, session_key: str) -> tuple[str, dict[str, object]]:
+    match turn.door:
+        case "chat":
+            return "/chat", {"message": turn.says, "session_id": session_key}
+        case "live_chat":
+            return "/webhooks/live-chat", {"message": turn.says, "session_id": session_key}
+        case "web_form":
+            return "/webhooks/web-form", {**turn.form, "event_id": session_key}
+    return "/webhooks/missed-call", {"phone": phone, "called": BUSINESS, "id": session_key}
+
+
+def _check_reply(where: str, turn: Turn, reply: str) -> None:
+    assert bool(reply) == (turn.answer != "none"), f"{where}: {reply!r}"
+    for words in turn.contains:
+        assert words.casefold() in reply.casefold(), f"{where}: no {words!r} in {reply!r}"
+    if turn.language:
+        is_arabic = bool(_ARABIC.search(reply))
+        assert is_arabic == (turn.language == "ar"), f"{where}: {reply!r}"
+
+
+async def conversations_of(w: World, before: Sequence[Conversation]) -> list[Conversation]:
+    """Return the conversations begun since."""
+    old = {row.id for row in before}
+    return [row for row in (await w.books()).conversations if row.id not in old]
+
+
+async def check_outcome(w: World, talk: Talk, before: Sequence[Conversation]) -> None:
+    """Look at all that the talk left in the database."""
+    expect = talk.expect
+    mine = await conversations_of(w, before)
+    assert len(mine) == expect.conversations
+    (lead_id,) = {row.lead_id for row in mine}
+    if expect.outcome == "succeeded":
+        await until(lambda: _is_sent(w, lead_id))
+    async with w.db.read() as session:
+        lead = await session.get_one(Lead, lead_id)
+        known = await values.known(session, lead_id)
+    assert {key: known.get(key) for key in expect.lead} == expect.lead
+    assert expect.stage in ("", lead.stage)
+    await _check_sent(w, talk, {row.session_key for row in mine}, lead)
+    escalations = [row.trigger for row in await rows(w.db, Escalation) if row.lead_id == lead_id]
+    assert escalations == ([expect.escalation] if expect.escalation else [])
+    ledger = [row for row in await rows(w.db, ConsentEvent) if row.address == talk.phone]
+    assert any(row.action == "revoked" for row in ledger) == expect.opted_out
+
+
+async def _is_sent(w: World, lead_id: uuid.UUID) -> bool:
+    found = [row for row in (await w.books()).submissions if row.lead_id == lead_id]
+    return any(row.state == "succeeded" for row in found)
+
+
+async def _check_sent(w: World, talk: Talk, keys: set[str], lead: Lead) -> None:
+    """The lead is with the buyer once, or not at all."""
+    books = await w.books()
+    sent = [row for row in books.succeeded if row.session_id in keys]
+    if talk.expect.outcome == "open":
+        assert sent == []
+        return
+    (row,) = sent
+    told = {key: value for key, value in row.lead_data.items() if value}
+    assert talk.expect.lead.items() <= told.items()
+    assert not [it for it in books.failed if it.session_id in keys]
+    assert lead.contact_id in {it.id for it in books.contacts}
