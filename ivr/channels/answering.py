@@ -15,17 +15,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
 from ivr.agent import escalation
 from ivr.agent.text_assistant import TextAssistant, TextReply
-from ivr.channels import answers
+from ivr.channels import answers, lease
 from ivr.channels.case import ACTIVE
 from ivr.channels.first_word import FirstWord
 from ivr.channels.inbound import BY_MESSAGE, Answer
+from ivr.channels.lease import LEASE
 from ivr.db.engine import patiently
 from ivr.db.tables import (
     Channel,
@@ -46,7 +46,6 @@ from ivr.leads.profile import Profile
 from ivr.messages import store
 from ivr.runtime import State
 
-LEASE = timedelta(seconds=45)
 REPLY_SECONDS = 30.0  # less than the lease
 # A contact who has told everything, and was asked for more, need not say goodbye.
 COMPLETE_SILENCE = timedelta(minutes=15)
@@ -135,26 +134,26 @@ class Clerk:
     async def release(self) -> None:
         """Give up what was claimed: somebody else need not wait for the leases' end."""
         async with self.state["db"].write() as session:
-            for conversation_id, lease in self.held.items():
-                await _give_up(session, conversation_id, lease)
+            for conversation_id, until in self.held.items():
+                await lease.give_up(session, conversation_id, until)
 
     # --- claim
 
     async def _claim(self, conversation_id: uuid.UUID) -> Batch | None:
         now = self.clock()
-        lease = now + LEASE
+        until = now + LEASE
         async with self.state["db"].write() as session:
-            if not await _take(session, conversation_id, lease, now=now):
+            if not await lease.take(session, conversation_id, until, now=now):
                 return None
-            batch = await self._batch(session, conversation_id, lease)
+            batch = await self._batch(session, conversation_id, until)
             if batch is None:
-                await _give_up(session, conversation_id, lease)
+                await lease.give_up(session, conversation_id, until)
                 return None
-        self.held[conversation_id] = lease
+        self.held[conversation_id] = until
         return batch
 
     async def _batch(
-        self, session: AsyncSession, conversation_id: uuid.UUID, lease: datetime
+        self, session: AsyncSession, conversation_id: uuid.UUID, until: datetime
     ) -> Batch | None:
         conversation = await session.get_one(Conversation, conversation_id, populate_existing=True)
         query = unanswered().where(InboundEvent.conversation_id == conversation_id)
@@ -168,7 +167,7 @@ class Clerk:
         tenant = await session.get_one(Tenant, conversation.tenant_id)
         lead = await session.get_one(Lead, conversation.lead_id)
         return Batch(
-            lease=lease,
+            lease=until,
             tenant=tenant,
             profile=profile_of(self.state["profiles"], tenant, lead),
             conversation=conversation,
@@ -251,7 +250,7 @@ class Clerk:
         """Commit the answer; None when the lease ran out and somebody else was faster."""
         now = self.clock()
         async with self.state["db"].write() as session:
-            if not await _give_up(session, batch.conversation.id, batch.lease):
+            if not await lease.give_up(session, batch.conversation.id, batch.lease):
                 log.warning("answered elsewhere", conversation_id=str(batch.conversation.id))
                 return None
             conversation = await session.get_one(
@@ -377,28 +376,6 @@ def _instead(batch: Batch) -> str:
     """Return what is said where there was nothing to answer: a form without a message."""
     is_form = batch.conversation.channel == Channel.WEB_FORM
     return answers.LATER if is_form and not batch.text and not batch.is_silent else ""
-
-
-async def _take(
-    session: AsyncSession, conversation_id: uuid.UUID, lease: datetime, *, now: datetime
-) -> bool:
-    until = col(Conversation.answering_until)
-    is_free = or_(until.is_(None), until <= now, until > now + LEASE)  # the clock was put back
-    claimed = await session.exec(
-        update(Conversation)
-        .where(col(Conversation.id) == conversation_id, is_free)
-        .values(answering_until=lease)
-    )
-    return claimed.rowcount == 1
-
-
-async def _give_up(session: AsyncSession, conversation_id: uuid.UUID, lease: datetime) -> bool:
-    given_up = await session.exec(
-        update(Conversation)
-        .where(col(Conversation.id) == conversation_id, col(Conversation.answering_until) == lease)
-        .values(answering_until=None)
-    )
-    return given_up.rowcount == 1
 
 
 async def _raised(session: AsyncSession, conversation: Conversation) -> frozenset[str]:

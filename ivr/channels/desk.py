@@ -17,10 +17,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from ivr.channels import receiving
-from ivr.channels.answering import LEASE, Clerk
+from ivr.channels.answering import Clerk
 from ivr.channels.case import Case
 from ivr.channels.first_word import FirstWord
 from ivr.channels.inbound import TEXT_CHANNELS, Answer, Inbound, Received
+from ivr.channels.lease import LEASE
 from ivr.db.tables import Conversation, InboundEvent, Tenant, utc_now
 from ivr.errors import DatabaseDown
 from ivr.leads import staff

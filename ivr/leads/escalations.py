@@ -32,7 +32,7 @@ from ivr.leads import staff as duty
 from ivr.leads import stages
 from ivr.leads.profile import Profile
 from ivr.leads.staff import SHORT, Staff
-from ivr.messages import store
+from ivr.messages import consent, store
 from ivr.webhooks import outbox
 
 WRITTEN = frozenset({Channel.SMS, Channel.WHATSAPP})  # they have a number to write to
@@ -180,6 +180,8 @@ async def staff_says(
         raise Conflict("take the escalation first: the contact hears one voice at a time")
     if conversation.channel not in WRITTEN | CHATS:
         raise Conflict(f"nothing can be written to a {conversation.channel} conversation")
+    if conversation.channel in WRITTEN:
+        await _demand_reachable(session, conversation)
     said = Said(
         item_id=f"staff_{uuid.uuid4().hex}",
         position=await conversations.next_position(session, conversation.id),
@@ -190,6 +192,17 @@ async def staff_says(
     await conversations.write_turn(session, conversation, said)
     if conversation.channel in WRITTEN:
         await store.queue(session, conversation, text, purpose=Purpose.REPLY, now=now)
+
+
+async def _demand_reachable(session: AsyncSession, conversation: Conversation) -> None:
+    """Raise `Conflict` unless a message may go to the contact: else it would vanish unseen."""
+    address = conversation.from_number
+    if address is None:
+        raise Conflict("nothing can be written to this contact: there is no number")
+    if await consent.is_revoked(
+        session, conversation.tenant_id, address, str(conversation.channel)
+    ):
+        raise Conflict(f"nothing can be written to this contact: {consent.REVOKED}")
 
 
 async def of_tenant(

@@ -43,18 +43,21 @@ def check(field: Field, raw: str, *, today: date, insisted: bool = False) -> Che
     `insisted` takes a doubtful value as it is: the caller stood by it when asked back.
     """
     kind = TYPES[field.type]
-    text = as_ascii_digits(raw[:LONGEST_ANSWER]).strip()
-    verdict = kind.check(field, text, today=today, insisted=insisted)
+    verdict = kind.check(field, _plain(raw), today=today, insisted=insisted)
     # Values are checked again on their way to the target: one that would not come out the same
     # ("Hi Hi John") is worked off until it does, or refused.
     for _ in range(3):
         if not isinstance(verdict, Accepted):
             return verdict
-        again = kind.check(field, verdict.value, today=today, insisted=True)
+        again = kind.check(field, _plain(verdict.value), today=today, insisted=True)
         if isinstance(again, Accepted) and again.value == verdict.value:
             return verdict
         verdict = again
     return Refused("I did not catch that")
+
+
+def _plain(text: str) -> str:
+    return as_ascii_digits(text[:LONGEST_ANSWER]).strip()
 
 
 def find(field: Field, text: str, *, today: date) -> Accepted | None:

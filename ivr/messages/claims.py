@@ -109,11 +109,18 @@ async def take(
 async def take_up(
     session: AsyncSession, message: Message, *, now: datetime, lease: timedelta
 ) -> Claim | None:
-    """Take a message whose attempt has no known end, to find it out; None as `take`."""
+    """Take a message whose attempt has no known end, to find it out; None as `take`.
+
+    An attempt whose lease has not ended is somebody else's, who may be sending right now.
+    """
     mine = Claim(message.id, message.attempts, now + lease)
     changed = await session.exec(
         update(Message)
-        .where(mine.row, col(Message.next_attempt_at) == message.next_attempt_at)
+        .where(
+            mine.row,
+            col(Message.next_attempt_at) == message.next_attempt_at,
+            col(Message.next_attempt_at) <= now,
+        )
         .values(next_attempt_at=mine.lease_ends)
         .execution_options(synchronize_session=False)
     )

@@ -55,13 +55,14 @@ async def judge(
     if message.purpose == Purpose.STAFF:
         return Go()
     assert message.recipient, "a message goes to a number"
-    if message.created_at < now - TOO_OLD:
-        return Block("it waited for too long", needs_person=True)
-    if message.purpose in consent.FORBIDDEN:
+    is_ours_to_say = message.purpose in consent.FORBIDDEN
+    if is_ours_to_say:
         if await consent.is_revoked(session, tenant.id, message.recipient, message.channel):
             return Block(consent.REVOKED)
         if tenant.status == PAUSED:
             return Block("the business is paused")
+    if message.created_at < now - TOO_OLD:  # what answers a STOP is nobody's to bring by hand
+        return Block("it waited for too long", needs_person=is_ours_to_say)
     if message.purpose == Purpose.FOLLOW_UP:
         opens_at = next_opening(now, tenant.timezone, policy)
         if opens_at > now:

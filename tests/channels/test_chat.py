@@ -84,7 +84,7 @@ async def test_messages_sent_at_once_are_answered_one_after_the_other(database_u
     assert [role for role, _ in turns] == ["user", "assistant"] * 9
 
 
-@pytest.mark.parametrize("named", [str(uuid.uuid4()), "not-an-id", "\x00"])
+@pytest.mark.parametrize("named", [str(uuid.UUID(int=7)), "not-an-id", "\x00"])
 async def test_an_unknown_conversation_is_not_found(sqlite_url: str, named: str) -> None:
     async with world(sqlite_url) as w:
         body = {"message": "Hello", "conversation_id": named}

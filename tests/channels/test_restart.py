@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from ivr.channels import answering, desk
+from ivr.channels import desk, lease
 from ivr.db.tables import Conversation, utc_now
 from tests.channels.world import World, world
 from tests.leads.cast import until
@@ -38,7 +38,7 @@ async def test_what_a_killed_process_had_claimed_is_answered_when_its_lease_ends
     async with world(sqlite_url) as w:
         john = w.texter()
         await john.text("Hello")
-        await _claim(w, utc_now() + answering.LEASE / 2)
+        await _claim(w, utc_now() + lease.LEASE / 2)
         await w.stop()
         await w.start()
         await until(lambda: _was_swept(w, john.number))

@@ -11,6 +11,7 @@ from ivr.db import Database
 from ivr.db.tables import (
     Axis,
     Channel,
+    ConsentAction,
     Conversation,
     Escalation,
     EscalationState,
@@ -29,6 +30,7 @@ from ivr.errors import BadRequest, Conflict, NotFound
 from ivr.leads import escalations, intake, staff
 from ivr.leads.profile import load_profile
 from ivr.leads.staff import Staff
+from ivr.messages import consent
 from tests.leads.cast import JOHN, NOW, rows, save, settings_for
 
 DESK = "+17705550100"
@@ -36,12 +38,14 @@ PEOPLE = Staff(phone=DESK, due=timedelta(minutes=30), again=timedelta(minutes=15
 PROFILE = load_profile("powersports")
 
 
-async def text(db: Database, channel: Channel = Channel.SMS, caller: str = JOHN) -> Conversation:
+async def text(
+    db: Database, channel: Channel = Channel.SMS, caller: str | None = JOHN
+) -> Conversation:
     """Have somebody write to the business."""
     tenant = await tenants.ensure_default(db, settings_for(db.url), now=NOW)
     enquiry = intake.Enquiry(
         channel=channel,
-        session_key=caller,
+        session_key=caller or "ACME",
         caller=caller,
         called="+18005551212",
         finish_after=NOW + timedelta(hours=24),
@@ -303,4 +307,33 @@ async def test_a_phone_call_cannot_be_written_to(sqlite_db: Database) -> None:
     await take(sqlite_db, await escalate(sqlite_db, conversation))
     async with sqlite_db.write() as session:
         with pytest.raises(Conflict, match="voice"):
+            await escalations.staff_says(session, conversation, "Hello", "ann", now=NOW)
+
+
+async def test_who_forbade_messages_is_not_written_to_and_staff_learn_it(db: Database) -> None:
+    conversation = await text(db)
+    await take(db, await escalate(db, conversation, Staff()))
+    async with db.write() as session:
+        await consent.record(
+            session,
+            conversation.tenant_id,
+            address=JOHN,
+            channel=Channel.SMS,
+            action=ConsentAction.REVOKED,
+            source="keyword",
+            evidence="STOP",
+            now=NOW,
+        )
+    async with db.write() as session:
+        with pytest.raises(Conflict, match="does not want messages"):
+            await escalations.staff_says(session, conversation, "Hello", "ann", now=NOW)
+    assert await rows(db, Turn) == await rows(db, Message) == []
+
+
+async def test_who_wrote_without_a_number_cannot_be_written_to(sqlite_db: Database) -> None:
+    """Some senders are names: "ACME"."""
+    conversation = await text(sqlite_db, caller=None)
+    await take(sqlite_db, await escalate(sqlite_db, conversation, Staff()))
+    async with sqlite_db.write() as session:
+        with pytest.raises(Conflict, match="there is no number"):
             await escalations.staff_says(session, conversation, "Hello", "ann", now=NOW)

@@ -5,7 +5,7 @@ from datetime import date
 import phonenumbers
 import pytest
 import zipcodes
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ivr.leads.field_types import TYPES
@@ -168,3 +168,16 @@ def test_any_two_names_of_the_vocabulary_are_a_name():
 def test_a_type_that_has_a_rule_says_it_in_one_clause():
     for kind in TYPES:
         assert "\n" not in rule(field(kind))
+
+
+@UNHURRIED
+@given(st.text("AaBb '-´¨ßıİé\u0301\u0308", max_size=8))
+@example("\u0130A")
+@example("\u00df\u0301 Doe")
+@example("A\u00b4")
+def test_a_name_that_was_taken_is_taken_again_as_it_is(raw):
+    verdict = check(field("person_name"), raw, today=TODAY)
+    if isinstance(verdict, Accepted):
+        again = check(field("person_name"), verdict.value, today=TODAY, insisted=True)
+        assert isinstance(again, Accepted)
+        assert again.value == verdict.value

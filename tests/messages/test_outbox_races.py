@@ -80,6 +80,24 @@ async def test_who_slept_after_the_claim_does_not_send_any_more(db, twilio, john
     assert await in_state(db, MessageState.IN_FLIGHT)
 
 
+async def test_a_message_that_another_process_is_just_sending_is_left_to_it(
+    database_url, db, twilio, john, monkeypatch
+):
+    """It was due when we looked; by the time we come to it, it is in flight."""
+    await queued(db, john, "only once")
+    (row,) = await outgoing(db)
+    twilio.message_faults.hang, twilio.message_faults.times = "before", 1
+    other = Database(database_url)
+    async with outbox_of(db, twilio) as one, outbox_of(other, twilio) as two:
+        sending = asyncio.create_task(one.attempt(row.id))
+        await until(lambda: in_state(db, MessageState.IN_FLIGHT))
+        assert await two.attempt(row.id) is False
+        assert await in_state(db, MessageState.IN_FLIGHT)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+    await other.close()
+
+
 async def test_two_processes_never_send_a_message_twice(database_url, db, twilio, monkeypatch):
     """Ten conversations, four messages each, some answers lost, two outboxes at work."""
     monkeypatch.setattr("ivr.messages.outbox.ASK_AFTER", timedelta(milliseconds=50))
