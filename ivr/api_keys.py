@@ -60,19 +60,21 @@ async def of_tenant(session: AsyncSession, tenant_id: uuid.UUID) -> Sequence[Api
 async def revoke(
     session: AsyncSession, tenant_id: uuid.UUID, beginning: str, *, now: datetime
 ) -> ApiKey:
-    """Have a key open nothing any more; the beginning of its hint or id will do."""
-    found = [
-        row
-        for row in await of_tenant(session, tenant_id)
-        if row.hint.startswith(beginning) or str(row.id).startswith(beginning)
-    ]
+    """Have a key open nothing any more; the beginning of its hint or id will do, or all of it."""
+    found = [row for row in await of_tenant(session, tenant_id) if _is_meant(row, beginning)]
     if not found:
-        raise NotFound(f"no key {beginning}")
+        raise NotFound(f"no key {beginning[:_HINT]}")
     if len(found) > 1:
         raise BadRequest(f"several keys begin with {beginning}: give more of the id")
     (row,) = found
     row.revoked_at = row.revoked_at or now
     return row
+
+
+def _is_meant(row: ApiKey, beginning: str) -> bool:
+    names = (row.hint, str(row.id))
+    is_begun = any(name.startswith(beginning) for name in names)
+    return bool(beginning) and (is_begun or row.sha256 == _digest(beginning))
 
 
 def _digest(key: str) -> str:

@@ -30,6 +30,9 @@ VERSION = "1"
 STEP_TRIES = 6
 STEP_WAIT_SECONDS = 0.2
 SHUTDOWN_SECONDS = 10
+# How often DBOS looks for notifications, which no job of ours sends; the end of `close` waits for
+# such a look.
+LISTEN_SECONDS = 1.0
 PRUNED_AT_ONCE = 100
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
@@ -137,6 +140,7 @@ class Jobs:
             "executor_id": self._executor_id,
             "application_version": VERSION,
             "log_level": "WARNING",
+            "notification_listener_polling_interval_sec": LISTEN_SECONDS,
         }
         if self._engine is not None:
             config["system_database_engine"] = self._engine

@@ -15,8 +15,10 @@ import uvicorn
 
 from ivr import jobs, notify
 from ivr.app import create_app
+from ivr.channels.desk import CLOSING_SECONDS
 from ivr.leads.submissions import SETTLE_SECONDS
 from ivr.live_calls import ASKING_SECONDS, LiveCalls
+from ivr.messages.outbox import LONGEST_END_SECONDS
 from ivr.runtime import live_calls
 from ivr.settings import Settings
 from ivr.turns import LAST_TRIES_SECONDS
@@ -24,6 +26,7 @@ from ivr.vital_signs import Pulse
 from ivr.voice.endpoints import ANSWER_SECONDS
 from ivr.voice.phone_socket import PhoneSocket
 from ivr.voice.session import END_SECONDS
+from ivr.webhooks.delivery import CLOSE_SECONDS
 
 # A frame of a media stream has about 250 bytes; a bigger message is not Twilio's.
 MOST_WEBSOCKET_BYTES = 64 * 1024
@@ -42,7 +45,8 @@ def longest_stop_seconds(settings: Settings) -> float:
     written = LAST_TRIES_SECONDS + END_SECONDS  # turns and end of a call, the database being away
     handed_over = ASKING_SECONDS + ANSWER_SECONDS
     buyer = settings.npa_timeout_seconds + SETTLE_SECONDS
-    return calls + written + handed_over + buyer + jobs.SHUTDOWN_SECONDS
+    letters = CLOSING_SECONDS + LONGEST_END_SECONDS + CLOSE_SECONDS
+    return calls + written + handed_over + buyer + letters + jobs.SHUTDOWN_SECONDS
 
 
 class Server(uvicorn.Server):

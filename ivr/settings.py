@@ -90,8 +90,6 @@ class Settings(BaseSettings):
     twilio_phone_number: str | None = None
     twilio_api_base_url: str = "https://api.twilio.com"
     whatsapp_template_sid: str | None = None
-    follow_up_first_hour: int = Field(default=8, ge=0, le=23)
-    follow_up_last_hour: int = Field(default=21, ge=1, le=24)
 
     # The buyer
     npa_api_base_url: str | None = None
@@ -108,6 +106,8 @@ class Settings(BaseSettings):
     # Calls that broke off go on by SMS, where the profile says so
     follow_up_sms: bool = True
     follow_up_wait_minutes: float = Field(default=30.0, gt=0)
+    follow_up_first_hour: int = Field(default=8, ge=0, le=23)
+    follow_up_last_hour: int = Field(default=21, ge=1, le=24)
 
     # Written conversations
     text_silence_hours: float = Field(default=24.0, gt=0)
@@ -245,7 +245,7 @@ _EXPECTED = (
     ("OPENAI_API_KEY", "the offline voice answers the phone", "make a key in the OpenAI console"),
     (
         "TWILIO_SID",
-        "calls cannot be ended through Twilio's REST API",
+        "no message can be sent and no call ended from here",
         "the account SID in the Twilio console",
     ),
     ("TWILIO_AUTH_TOKEN", "the telephony doors answer 503", "the auth token in the Twilio console"),

@@ -11,11 +11,20 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from ivr import jobs
 from ivr.db import Database
 
 # The databases: a real one per test, thrown away. The tables are made once.
 
 POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/test")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def servers_stop_at_once() -> Iterator[None]:
+    """DBOS is waited for at each stop of a server: half a second per test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "LISTEN_SECONDS", 0.05)
+        yield
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

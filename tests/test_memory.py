@@ -95,6 +95,16 @@ def test_a_conversation_is_found_by_the_key_it_was_given(memory: Memory) -> None
     assert memory.start_conversation("visitor-17") == conversation
 
 
+def test_a_key_that_looks_like_an_id_names_its_conversation(memory: Memory) -> None:
+    """As programs make theirs; an id of ours comes first."""
+    key = str(uuid.uuid4())
+    conversation = memory.start_conversation(key)
+    memory.update_lead_field(key, "name", "Ahmed")
+    assert memory.get_lead_data(conversation)["name"] == "Ahmed"
+    memory.start_conversation(conversation)  # somebody's key is the id of another one
+    assert memory.get_lead_data(conversation)["name"] == "Ahmed"
+
+
 def test_what_cannot_be_is_refused_in_words(memory: Memory) -> None:
     conversation = memory.start_conversation()
     with pytest.raises(NotFound, match="no conversation"):

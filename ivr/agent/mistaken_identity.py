@@ -44,10 +44,13 @@ _GONE = re.compile(
     rf"\b{_NAME} (?:no longer|doesn't|does not) (?:has|have|own|use|uses) {_NUMBER}",
     re.IGNORECASE,
 )
+# Who got "this number from a friend", or has "the number now" that was asked for, denies nothing.
 _RECYCLED = re.compile(
     rf"\b(?:{_NUMBER} (?:is mine now|belongs to me now|is my number now)"
-    rf"|this is my (?:new )?number now|i (?:have|got|own) {_NUMBER} now"
-    rf"|i (?:just )?got {_NUMBER}|i have a new number and)|صار رقمي|أصبح رقمي|هذا رقمي الآن",
+    r"|this is my (?:new )?number now"
+    r"|i (?:have|got|own) (?:this|his|her|their)(?: phone| mobile| cell)? (?:number|phone|line) now"
+    r"|i (?:just )?got (?:this|his|her|their)(?: phone| mobile| cell)? number\b"
+    r"(?! (?:from|off|on|through|via|by|in|at|out)\b))|صار رقمي|أصبح رقمي|هذا رقمي الآن",
     re.IGNORECASE,
 )
 _WRONG_PERSON = re.compile(

@@ -8,14 +8,14 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from ivr.agent.text_turn import LONGEST
 from ivr.agent.tool_schemas import CALL_BACK, TRANSFER
 from ivr.agent.toolbox import ToolBox
 from ivr.db.tables import Role, Turn
 from ivr.errors import ModelError
-from ivr.vendors.llm import Message, Spoken, ToolCall, ToolResult, Usage, Written
+from ivr.vendors.llm import Message, Spoken, TextModel, ToolCall, ToolResult, Usage, Written
 
 MOST_ROUNDS = 6  # of tool calls in one turn
 MOST_TURNS = 40  # of the history that a model is shown
@@ -29,22 +29,6 @@ _CONFIDENCE = re.compile(
 )
 # A tool call that was written down instead of made, or an answer in code.
 _RUBBISH = re.compile(r"^\s*(?:[{<]|```|\[\s*[{\"])|\b(?:save_field|end_call|tool_call)\b")
-
-
-class Model(Protocol):
-    """What a turn needs of a text model; `vendors.llm.TextModel` is one."""
-
-    provider: str
-    name: str
-
-    async def converse(
-        self,
-        *,
-        instructions: str,
-        history: Sequence[Message],
-        tools: Sequence[Mapping[str, Any]],
-        timeout_seconds: float,
-    ) -> Spoken: ...
 
 
 @dataclass(slots=True)
@@ -63,7 +47,7 @@ class TextModelTurn:
 
     def __init__(
         self,
-        model: Model,
+        model: TextModel,
         tools: ToolBox,
         *,
         instructions: str,

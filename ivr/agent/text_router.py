@@ -5,10 +5,10 @@ Plain rules decide what is plain; only for the rest is the small model asked (S2
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from ivr.errors import ModelError
-from ivr.vendors.llm import Answer, Usage
+from ivr.vendors.llm import TextModel, Usage
 
 SHORT_WORDS = 6
 LONG_CHARACTERS = 600
@@ -31,22 +31,6 @@ things at once, is unclear, or needs judgement.
 Decision = Literal["simple", "complex"]
 
 
-class Model(Protocol):
-    """What the router needs of a text model; `vendors.llm.TextModel` is one."""
-
-    name: str
-
-    async def answer(
-        self,
-        *,
-        instructions: str,
-        prompt: str,
-        schema: Mapping[str, Any],
-        name: str,
-        timeout_seconds: float,
-    ) -> Answer: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """Which kind of message it is, and who said so: "rules", a model's name, or "default"."""
@@ -66,7 +50,7 @@ def by_rules(message: str) -> Route | None:
     return None
 
 
-async def route(model: Model, *, message: str, asked: str, seconds: float) -> Route:
+async def route(model: TextModel, *, message: str, asked: str, seconds: float) -> Route:
     """Return where a message goes, `asked` being the words before it; what fails is complex."""
     if (plain := by_rules(message)) is not None:
         return plain

@@ -106,7 +106,9 @@ class TextRules:
         fields, known = self._profile.told, self._turn.known
         found = volunteered(asked, fields, known, message, today=self._today)
         if asked is not None and not request(message) and not _is_question(asked, message):
-            extras = [self._profile.field(key) for key in found]
+            # What nobody asks for is only told along the way: "next month" answers both.
+            told = [self._profile.field(key) for key in found]
+            extras = [field for field in told if field.asked]
             verdict = best(asked, message, extras, today=self._today)
             if isinstance(verdict, Accepted):
                 found[asked.key] = verdict

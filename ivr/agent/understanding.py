@@ -10,7 +10,12 @@ from enum import StrEnum
 
 from ivr.agent.goodbye import caller_says_goodbye
 from ivr.agent.person_request import wants_person
-from ivr.leads.field_types.speech import after_correction, tidy, without_arabic_signs
+from ivr.leads.field_types.speech import (
+    after_correction,
+    is_only_correcting,
+    tidy,
+    without_arabic_signs,
+)
 from ivr.leads.field_types.spoken_numbers import FILLERS, is_number_word, tokens
 from ivr.leads.field_types.yes_no import is_yes, split_answer
 from ivr.leads.fields import (
@@ -28,6 +33,7 @@ _REPEAT = re.compile(
     r"\b(?:repeat|say (?:that|it) again|one more time|come again|what (?:did you say|was that)"
     r"|(?:didn't|did not|couldn't|can't) (?:hear|catch|understand))\b"
     r"|(?<!\w)(?:كرر|[أا]عد|تعيد|ممكن تعيد|مرة [أا]خرى|لم [أا]فهم|ما فهمت|ماذا (?:قلت|تقصد))(?!\w)"
+    r"|^(?:but |and )?i(?:'ve| have)? (?:already |just )?(?:told|said|gave|answered)\b[\w ]{0,25}[.!]*$"
     r"|^(?:sorry|pardon(?: me)?|excuse me|huh|what|again)[?.!, ]*$",
     re.IGNORECASE,
 )
@@ -102,7 +108,10 @@ def best(field: Field, text: str, others: Iterable[Field], *, today: date) -> Ch
             verdicts.append(check(field, reading, today=today))
         elif answer := find(field, reading, today=today):
             verdicts.append(answer)
-    return _first_usable(verdicts) or check(field, "", today=today)
+    usable = _first_usable(verdicts) or check(field, "", today=today)
+    if isinstance(usable, Accepted):
+        return usable
+    return find(field, text, today=today) or usable  # "oh sure, so my name is John, nice day"
 
 
 def value_in_reply(field: Field, text: str, *, today: date) -> Accepted | None:
@@ -135,7 +144,7 @@ def _first_usable(verdicts: list[Checked]) -> Checked | None:
 def _clauses(text: str) -> list[str]:
     parts = re.split(r"[,;!?،؛؟\n]\s*|\.\s+|\band\b", text)
     clauses = [part.strip() for part in parts if part.strip()]
-    return clauses if len(clauses) > 1 else []
+    return [it for it in clauses if not is_only_correcting(it)] if len(clauses) > 1 else []
 
 
 def _may_be_part(asked: Field, other: Field, text: str) -> bool:

@@ -16,7 +16,11 @@ class CrossOrigin:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._open = CORSMiddleware(
-            app, allow_origins=["*"], allow_methods=["POST"], allow_headers=_HEADERS
+            app,
+            allow_origins=["*"],
+            allow_methods=["POST"],
+            allow_headers=_HEADERS,
+            expose_headers=("Retry-After",),  # else a page could not wait for as long as we ask
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

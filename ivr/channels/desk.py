@@ -26,6 +26,7 @@ from ivr.db.tables import Conversation, InboundEvent, Tenant, utc_now
 from ivr.errors import DatabaseDown
 from ivr.leads import staff
 from ivr.runtime import State
+from ivr.webhooks.delivery import is_ending
 
 # People send one thought in three messages; they get one answer.
 BURST_SECONDS = 1.5
@@ -179,10 +180,10 @@ class Desk:
         while True:
             try:
                 await self.sweep()
-            except DatabaseDown as exc:
-                log.warning("the desk is not swept", problem=str(exc))
-            except Exception:
-                log.exception("the desk is not swept")
+            except Exception as exc:
+                if is_ending():
+                    raise
+                _tell_not_swept(exc)
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def _close(self) -> None:
@@ -195,3 +196,10 @@ class Desk:
         await asyncio.gather(*running, return_exceptions=True)
         with suppress(DatabaseDown):
             await self._clerk.release()
+
+
+def _tell_not_swept(error: Exception) -> None:
+    if isinstance(error, DatabaseDown):
+        log.warning("the desk is not swept", problem=str(error))
+    else:
+        log.error("the desk is not swept", exc_info=error)

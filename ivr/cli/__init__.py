@@ -17,7 +17,7 @@ from ivr.cli.webhooks import app as webhooks_app
 
 __all__ = ["main"]
 
-main = commands("Answer the phone, and turn calls into finished leads.")
+main = commands("Answer who calls or writes, and turn it into finished leads.")
 add(main, run_server, "serve")
 add(main, run_demo, "demo")
 add(main, run_call, "call")

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from ivr.cli import merges
 from ivr.cli.desk import Desk, open_desk
 from ivr.cli.terminal import JsonFlag, add, commands, one_line, print_json, screen, show, table
 from ivr.db.tables import Conversation, ReviewItem, ReviewKind
 from ivr.errors import BadRequest
-from ivr.leads import merge_review, review
+from ivr.leads import merge_review, opt_out_review, review
 from ivr.leads.profile import load_profile
 
 ItemId = Annotated[int, typer.Argument(metavar="ID", help="The id that `ivr review list` shows.")]
@@ -68,6 +69,9 @@ def _print(desk: Desk, found: list[tuple[ReviewItem, Conversation]]) -> None:
 def _question(item: ReviewItem) -> list[str]:
     if item.kind == ReviewKind.MERGE:
         return _about_people(item)
+    if item.kind == ReviewKind.OPT_OUT:
+        words = one_line(item.detail.get("words", ""))
+        return [f'do they refuse messages? "{words}"', "then `ivr review yes` or `ivr review no`"]
     if item.kind == ReviewKind.AMBIGUOUS_SUBMISSION:
         reason = one_line(item.detail.get("reason", ""))
         return [f"did the buyer take it? {reason}", "then retry --force or resolve the failed lead"]
@@ -105,6 +109,23 @@ async def _decide_who(number: int, *, are_one: bool) -> None:
         )
 
 
+def yes(number: ItemId) -> None:
+    """Say that they refuse messages: nothing more is written to them, until they allow it."""
+    typer.echo(f"review item {number} decided: {asyncio.run(_decide_consent(number, True))}")
+
+
+def no(number: ItemId) -> None:
+    """Say that they do not refuse messages."""
+    typer.echo(f"review item {number} decided: {asyncio.run(_decide_consent(number, False))}")
+
+
+async def _decide_consent(number: int, is_refusal: bool) -> str:
+    async with open_desk() as desk, desk.db.write() as session:
+        return await opt_out_review.decide(
+            session, desk.tenant, number, is_refusal=is_refusal, now=desk.clock.now
+        )
+
+
 def decide(number: ItemId, answers: Answers) -> None:
     """Answer a question about fields; a lead that waited for it goes out."""
     freed = asyncio.run(_decide(number, _pairs(answers)))
@@ -136,3 +157,7 @@ add(app, list_, "list")
 add(app, decide)
 add(app, same)
 add(app, different)
+add(app, yes)
+add(app, no)
+add(app, merges.list_, "merges")
+add(app, merges.split)

@@ -110,13 +110,12 @@ async def conclude(
     None when there is nothing to conclude: the episode is closed, or the caller is back. `policy`:
     how to go on with a call that broke off, None for not at all.
     """
-    await _settle(session, profiles, conversation_id, episode, now=now)
+    tenant = await _settle(session, profiles, conversation_id, episode, now=now)
     conversation = await lock(session, conversation_id)
     if not is_open(conversation, episode):
         return None
     if not is_concluded(conversation, episode) and _goes_on(conversation, now=now):
         return None
-    tenant = await session.get_one(Tenant, conversation.tenant_id)
     lead = await stages.lock(session, conversation.lead_id)
     profile = profile_of(profiles, tenant, lead)
     if not is_concluded(conversation, episode):
@@ -157,12 +156,16 @@ async def _settle(
     episode: int,
     *,
     now: datetime,
-) -> None:
-    """Find out whose conversation it was; before anything is locked, for it locks contacts."""
+) -> Tenant:
+    """Find out whose conversation it was, before anything is locked, for it locks contacts.
+
+    Returns the business whose it is.
+    """
     conversation, tenant, lead = await look(session, conversation_id)
     if is_open(conversation, episode) and not is_concluded(conversation, episode):
         profile = profile_of(profiles, tenant, lead)
         await identity.settle_at_the_end(session, conversation, profile, now=now)
+    return tenant
 
 
 async def _name_contact(
@@ -301,20 +304,21 @@ async def _submission(
 ) -> Submission | None:
     """Write the lead's submission down, pending or held, if this conversation is to have one.
 
-    What lacks something waits while the contact may still write; their conversation replaces it.
+    What lacks something waits while the contact may still write, and all waits while another call
+    of the lead goes on. That conversation replaces it, unless it proves to be with somebody else.
     """
     known = {name for name, value in data.items() if value is not None}
     is_complete = not missing(profile, known)
     others = await _going_on(session, conversation, now=now)
-    if any(other.channel == Channel.VOICE for other in others):
+    is_left = any(other.channel == Channel.VOICE for other in others)
+    if is_left:
         log.info("submission left to another call", conversation_id=str(conversation.id))
-        return None
     news = await _news(session, lead, profile, data)
     if lead.closed_at is not None and news is None:
         return None
     undecided = await _supersede(session, lead, now=now)
     held = news or undecided or held_because(profile, known)
-    waits = bool(others) and not is_complete
+    waits = is_left or (bool(others) and not is_complete)
     submission = Submission(
         tenant_id=conversation.tenant_id,
         lead_id=lead.id,

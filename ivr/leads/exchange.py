@@ -4,6 +4,7 @@ Bringing the same file in a second time changes nothing. Reading it is `imported
 imported conversation is finished: nothing is submitted for it, its next message goes on with it.
 """
 
+import asyncio
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,7 +41,9 @@ from ivr.leads.imported import Record
 from ivr.leads.profile import Profile
 from ivr.leads.profile_shape import PHONES
 
-_WRITTEN_AT_ONCE = 20  # in one transaction: on SQLite a server beside it waits meanwhile
+_WRITTEN_AT_ONCE = 5  # in one transaction: on SQLite a server beside it waits meanwhile
+# Who waits for SQLite's lock looks every 0.1 s: without a pause it would not get it for minutes.
+_PAUSE_SECONDS = 0.12
 _READ_AT_ONCE = 200
 _CARRIED = "imported"  # in a conversation's state
 _OLD_TURN = "imported_"  # how the item ids of turns begin that the file holds already
@@ -66,6 +69,8 @@ async def bring_in(
         async with db.write() as session:
             for record in batch:
                 added += await _bring_in(session, tenant, profile, record, now=now)
+        if db.is_sqlite:
+            await asyncio.sleep(_PAUSE_SECONDS)
     return Outcome(added, len(records) - added)
 
 

@@ -5,7 +5,8 @@ Reads only. A merged lead is no lead any more and is left out.
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -112,22 +113,24 @@ async def conversation_of(
 
     With `lock` nobody else changes either until the transaction is over.
     """
-    query = _named(tenant_id, name)
-    found = (await session.exec(query.with_for_update(key_share=True) if lock else query)).first()
-    if found is None:
+    for query in _named(tenant_id, name):
+        query = query.with_for_update(key_share=True) if lock else query
+        if (found := (await session.exec(query)).first()) is not None:
+            break
+    else:
         raise NotFound(f"no conversation {name}")
     if lock:
         return found, await stages.lock(session, found.lead_id)
     return found, await session.get_one(Lead, found.lead_id)
 
 
-def _named(tenant_id: uuid.UUID, name: str) -> SelectOfScalar[Conversation]:
+def _named(tenant_id: uuid.UUID, name: str) -> Iterator[SelectOfScalar[Conversation]]:
+    """Yield how to look for it: by its id, then by its key, which may look like an id as well."""
     query = select(Conversation).where(Conversation.tenant_id == tenant_id)
-    try:
-        return query.where(Conversation.id == uuid.UUID(name))
-    except ValueError:
-        newest = col(Conversation.started_at).desc()
-        return query.where(Conversation.session_key == storable(name)).order_by(newest).limit(1)
+    with suppress(ValueError):
+        yield query.where(Conversation.id == uuid.UUID(name))
+    newest = col(Conversation.started_at).desc()
+    yield query.where(Conversation.session_key == storable(name)).order_by(newest).limit(1)
 
 
 async def by_stage(

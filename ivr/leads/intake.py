@@ -81,7 +81,7 @@ async def _begin(db: Database, tenant: Tenant, profile: Profile, enquiry: Enquir
         )
         if found is not None:
             return found
-        conversation = await enter(session, tenant, profile, enquiry)
+        conversation = await _come(session, tenant, profile, enquiry)
         _note_event(session, tenant, enquiry, conversation)
         return conversation
 
@@ -94,14 +94,20 @@ async def enter(
     Raises `IntegrityError` when the same person reaches us twice at once: do it all again then. An
     inbound event is the caller's to note.
     """
-    conversations = ConversationStore(session, tenant.id)
-    found = await conversations.find(enquiry.channel, enquiry.session_key)
-    if found is not None:
-        await _turn_to_new_matter(session, found, profile, now=enquiry.now)
-        await _heard_from(session, found.lead_id, now=enquiry.now)
-        return found
+    found = await ConversationStore(session, tenant.id).find(enquiry.channel, enquiry.session_key)
+    if found is None:
+        return await _come(session, tenant, profile, enquiry)
+    await _turn_to_new_matter(session, found, profile, now=enquiry.now)
+    await _heard_from(session, found.lead_id, now=enquiry.now)
+    return found
+
+
+async def _come(
+    session: AsyncSession, tenant: Tenant, profile: Profile, enquiry: Enquiry
+) -> Conversation:
+    """Begin the conversation."""
     lead = await _open_lead(session, tenant, profile, enquiry)
-    conversation = _start(conversations, lead, enquiry)
+    conversation = _start(ConversationStore(session, tenant.id), lead, enquiry)
     await session.flush()
     await _heard_from(session, lead.id, now=enquiry.now)
     await _note_what_came_along(session, profile, conversation, enquiry)

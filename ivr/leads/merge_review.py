@@ -3,12 +3,11 @@
 import uuid
 from datetime import datetime
 
-from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.tables import Conversation, Lead, MergeRecord, ReviewItem, ReviewKind, Tenant
-from ivr.errors import Conflict, NotFound
-from ivr.leads import identity, merging
+from ivr.errors import Conflict
+from ivr.leads import identity, merging, review
 from ivr.leads.handover import Profiles, profile_of
 
 
@@ -26,7 +25,7 @@ async def decide(
     Raises `NotFound`, and `Conflict` for a question of another kind, one that was decided before,
     or while a lead of theirs is being sent.
     """
-    item = await _open_item(session, tenant, item_id)
+    item = await review.open_item(session, tenant, item_id, ReviewKind.MERGE)
     conversation = await session.get_one(Conversation, item.conversation_id)
     lead = await session.get_one(Lead, conversation.lead_id)
     other = await _other(session, item, lead)
@@ -39,18 +38,6 @@ async def decide(
     else:
         _part(session, tenant, lead.contact_id, other, now=now)
     item.resolved_at, item.resolution = now, identity.ONE_PERSON if are_one else identity.TWO_PEOPLE
-
-
-async def _open_item(session: AsyncSession, tenant: Tenant, item_id: int) -> ReviewItem:
-    query = select(ReviewItem).where(ReviewItem.id == item_id, ReviewItem.tenant_id == tenant.id)
-    item = (await session.exec(query.with_for_update(key_share=True))).one_or_none()
-    if item is None:
-        raise NotFound(f"review item {item_id} not found")
-    if item.resolved_at is not None:
-        raise Conflict(f"review item {item_id} was decided before: {item.resolution}")
-    if item.kind != ReviewKind.MERGE:
-        raise Conflict(f"review item {item_id} is not about who somebody is")
-    return item
 
 
 async def _other(session: AsyncSession, item: ReviewItem, lead: Lead) -> uuid.UUID | None:

@@ -31,7 +31,7 @@ from ivr.db.tables import (
     Tenant,
 )
 from ivr.errors import Conflict, NotFound
-from ivr.leads import stages, values
+from ivr.leads import merged_submissions, stages, values
 from ivr.leads.handover import Profiles, profile_of
 from ivr.leads.profile import Profile
 
@@ -196,6 +196,14 @@ async def records_of(session: AsyncSession, contact_id: uuid.UUID) -> Sequence[M
     return (await session.exec(query.order_by(col(MergeRecord.created_at).desc()))).all()
 
 
+async def undoable(session: AsyncSession, tenant_id: uuid.UUID) -> Sequence[MergeRecord]:
+    """Return the merges of a business that are not undone, the last one first."""
+    query = select(MergeRecord).where(
+        MergeRecord.tenant_id == tenant_id, col(MergeRecord.split_at).is_(None)
+    )
+    return (await session.exec(query.order_by(col(MergeRecord.created_at).desc()))).all()
+
+
 async def _move_children(
     session: AsyncSession, lead_id: uuid.UUID, to: uuid.UUID
 ) -> dict[str, list[Any]]:
@@ -240,7 +248,9 @@ async def _make_one(
     into.last_inbound_at = max(heard, default=None)
     await session.flush()
     children = await _move_children(session, lead.id, into.id)
-    return {"lead": str(lead.id), "into": str(into.id), "lifecycle": before, **children}
+    replaced = await merged_submissions.keep_one(session, into.id, now=now)
+    ids = {"lead": str(lead.id), "into": str(into.id), "lifecycle": before}
+    return {**ids, **children, "replaced": replaced}
 
 
 async def _make_two(session: AsyncSession, entry: Mapping[str, Any], *, now: datetime) -> None:
@@ -250,6 +260,9 @@ async def _make_two(session: AsyncSession, entry: Mapping[str, Any], *, now: dat
     for name, table in _CHILDREN.items():
         ids = _keys(table, entry[name])
         await _give(session, table, ids, table.lead_id, lead.id, only_from=into)
+    for owner in (lead.id, into):
+        replaced = entry.get("replaced", ())
+        await merged_submissions.bring_back(session, owner, replaced, now=now)
     if await _has_another_open(session, lead):
         return
     reason = "the merge was undone"

@@ -1,7 +1,8 @@
 """What a person must decide: fields that two readings disagree on, leads a target may have taken.
 
 Answers about fields are written here; a submission is decided by `submissions.retry` and
-`ledger.resolve`, which close the question about it.
+`ledger.resolve`, which close the question about it; who somebody is, and whether they refused
+messages, by `merge_review` and `opt_out_review`.
 """
 
 import uuid
@@ -31,6 +32,13 @@ from ivr.leads.profile import Profile
 
 # The target may have the lead, or be about to get it.
 UNDECIDED = frozenset({SubmissionState.IN_FLIGHT, SubmissionState.AMBIGUOUS})
+# What a question is about, and how it is answered.
+_ABOUT = {
+    ReviewKind.EXTRACTION: "fields: decide it with FIELD=VALUE",
+    ReviewKind.AMBIGUOUS_SUBMISSION: "a submission: retry or resolve that one",
+    ReviewKind.MERGE: "who somebody is: answer same or different",
+    ReviewKind.OPT_OUT: "whether we may write: answer yes or no",
+}
 
 
 async def open_items(session: AsyncSession, tenant_id: uuid.UUID) -> Sequence[ReviewItem]:
@@ -114,7 +122,7 @@ async def decide_fields(
     refuses. A lead that its target has already is not sent again; the values are kept all the
     same.
     """
-    item = await _open_item(session, tenant, item_id)
+    item = await open_item(session, tenant, item_id, ReviewKind.EXTRACTION)
     lead = await stages.lock(session, item.lead_id)
     profile = profile_of(profiles, tenant, lead)
     conversation = await session.get(Conversation, item.conversation_id)
@@ -155,15 +163,21 @@ async def _write_answers(
         )
 
 
-async def _open_item(session: AsyncSession, tenant: Tenant, item_id: int) -> ReviewItem:
+async def open_item(
+    session: AsyncSession, tenant: Tenant, item_id: int, kind: ReviewKind
+) -> ReviewItem:
+    """Return, locked, a question of this kind that waits for its answer.
+
+    Raises `NotFound`, or `Conflict` for one that was decided before, or of another kind.
+    """
     query = select(ReviewItem).where(ReviewItem.id == item_id, ReviewItem.tenant_id == tenant.id)
     item = (await session.exec(query.with_for_update(key_share=True))).one_or_none()
     if item is None:
         raise NotFound(f"review item {item_id} not found")
     if item.resolved_at is not None:
         raise Conflict(f"review item {item_id} was decided before: {item.resolution}")
-    if item.kind != ReviewKind.EXTRACTION:
-        raise Conflict(f"review item {item_id} is about a submission: retry or resolve that one")
+    if item.kind != kind:
+        raise Conflict(f"review item {item_id} is about {_ABOUT[ReviewKind(item.kind)]}")
     return item
 
 

@@ -65,7 +65,6 @@ class _Claim:
     """A submission that is ours to send, once."""
 
     submission_id: uuid.UUID
-    lead_id: uuid.UUID
     target: str
     number: int
     handover: Handover
@@ -243,7 +242,6 @@ class Submissions:
             )
             return _Claim(
                 submission_id=submission_id,
-                lead_id=submission.lead_id,
                 target=submission.target,
                 number=submission.attempts,
                 handover=parcel,
@@ -284,7 +282,7 @@ class Submissions:
         """Write what became of an attempt, all of it in one transaction."""
         now = self._clock()
         async with self._db.write() as session:
-            lead = await stages.lock(session, claim.lead_id)
+            lead = await _lock_lead(session, claim.submission_id)
             await _end_attempt(session, claim, result, now=now)
             submission = await _take(session, claim.submission_id, claim.number, review.UNDECIDED)
             if submission is None:
@@ -350,6 +348,15 @@ class Submissions:
             _, submission = await ledger.find_failed(session, tenant_id, failed_lead_id)
         problem = ledger.refusal(submission, failed_lead_id, force=True)
         return problem or f"failed lead {failed_lead_id} was just tried by somebody else"
+
+
+async def _lock_lead(session: AsyncSession, submission_id: uuid.UUID) -> Lead:
+    """Return, locked, the lead that the submission belongs to: a merge may have moved it."""
+    whose = select(Submission.lead_id).where(Submission.id == submission_id)
+    lead = await stages.lock(session, (await session.exec(whose)).one())
+    while (lead_id := (await session.exec(whose)).one()) != lead.id:
+        lead = await stages.lock(session, lead_id)
+    return lead
 
 
 async def _take(

@@ -27,6 +27,7 @@ from ivr.messages import claims, consent, failures, receipts, rules, window
 from ivr.messages.store import Undeliverable
 from ivr.settings import Settings
 from ivr.vendors.twilio_messages import WHATSAPP, MessageRefused, Outgoing, Taken, TwilioMessages
+from ivr.webhooks.delivery import is_ending
 
 POLL_SECONDS = 1.0
 AT_ONCE = 20
@@ -40,6 +41,7 @@ DELAYS = tuple(timedelta(seconds=s) for s in (2, 10, 30, 120, 600, 1800, 3600))
 LONGEST_DELAY = timedelta(hours=1)
 PUT_OFF = timedelta(minutes=5)  # one that cannot even be judged
 SETTLE_SECONDS = 20.0
+LONGEST_END_SECONDS = 10.0 + SETTLE_SECONDS  # of a request that has left, and of its answer
 RECEIPTS_PATH = "/twilio/message-status"
 
 log = structlog.get_logger(__name__)
@@ -124,10 +126,10 @@ class Outbox:
                 self._wake.clear()
                 try:
                     await self._start_due(sending)
-                except DatabaseDown as exc:
-                    log.warning("the outbox waits for the database", problem=str(exc))
-                except Exception:
-                    log.exception("the outbox missed a beat")
+                except Exception as exc:
+                    if is_ending():
+                        raise
+                    _tell_missed_beat(exc)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
                         await self._wake.wait()
@@ -323,3 +325,10 @@ class Outbox:
                     )
                     .values(next_attempt_at=now + PUT_OFF, updated_at=now)
                 )
+
+
+def _tell_missed_beat(error: Exception) -> None:
+    if isinstance(error, DatabaseDown):
+        log.warning("the outbox waits for the database", problem=str(error))
+    else:
+        log.error("the outbox missed a beat", exc_info=error)

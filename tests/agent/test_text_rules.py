@@ -209,4 +209,4 @@ def test_a_turn_takes_little_of_the_processor(profile: Profile) -> None:
         collector.hear(turn.message)
         assert findings(profile, turn.turns, {}, today=NOW.date()) == {}
         took.append(time.process_time() - begun)
-    assert sorted(took)[len(took) // 2] < 0.02  # 2 ms on a quiet machine
+    assert sorted(took)[len(took) // 2] < 0.02  # 1 to 4 ms here; the rest is for a busy machine

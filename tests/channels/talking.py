@@ -5,7 +5,9 @@ import uuid
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
+from sqlmodel import update
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -19,6 +21,7 @@ from ivr.db.tables import (
     InboundEvent,
     Lead,
     SucceededLead,
+    Tenant,
 )
 from ivr.leads import values
 from tests.channels.world import BUSINESS, World, world
@@ -42,17 +45,17 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(url: str, profile: str, *, by_model: bool) -> AsyncIterator[Stage]:
-    """Open a server for this profile; leads of all targets are taken."""
+async def stage(url: str, *, by_model: bool, **more: Any) -> AsyncIterator[Stage]:
+    """Open a server; the leads of all targets are taken."""
     async with AsyncExitStack() as stack:
         app = Starlette(routes=[Route("/leads", _take, methods=["POST"])])
         port = await stack.enter_async_context(serve(app))
-        changes = {"profile": profile, "target_webhook_url": f"http://127.0.0.1:{port}/leads"}
+        changes = {"target_webhook_url": f"http://127.0.0.1:{port}/leads"}
         openai = None
         if by_model:
             openai = await stack.enter_async_context(OpenAIEmulator())
             changes |= {"openai_api_key": openai.api_key, "openai_base_url": openai.base_url}
-        w = await stack.enter_async_context(world(url, **changes, **_ANY_HOUR))
+        w = await stack.enter_async_context(world(url, **changes, **_ANY_HOUR, **more))
         yield Stage(w, openai)
 
 
@@ -72,6 +75,10 @@ class Speaker:
 
     async def say_all(self) -> None:
         """Go through the talk, and look at every reply."""
+        async with self._w.db.write() as session:
+            await session.exec(update(Tenant).values(profile=self._talk.profile))
+        if self._at.openai is not None:
+            self._at.openai.steps.clear()  # of a talk that failed
         for number, turn in enumerate(self._talk.turns):
             self._prepare(turn)
             reply = await self._do(turn)

@@ -123,6 +123,7 @@ async def test_a_page_may_ask_from_its_own_origin_and_learns_nothing(
     assert preflight.status_code == 200
     assert preflight.headers["access-control-allow-origin"] in {"*", SITE}
     assert mine.status_code == 200 and mine.headers["access-control-allow-origin"] in {"*", SITE}
+    assert mine.headers["access-control-expose-headers"] == "Retry-After"
     assert (mine.json()["stage"], mine.json()["lead_data"]) == (None, {})
     assert elsewhere.status_code == 403 and "access-control-allow-origin" in elsewhere.headers
     assert chat.status_code == 403 and "access-control-allow-origin" not in chat.headers

@@ -47,6 +47,22 @@ async def test_an_origin_that_no_browser_sends_is_refused(
     assert await rows(house.db, ApiKey) == []
 
 
+async def test_a_key_is_revoked_by_all_of_it_and_none_by_nothing(
+    house: House, terminal: Terminal
+) -> None:
+    """Who finds a key in the wrong place has the whole of it at hand."""
+    key = (await terminal.run("keys", "add", "website")).out.strip()
+    nothing = await terminal.run("keys", "revoke", "")
+    assert nothing.code == 1
+    async with house.db.read() as session:
+        assert await api_keys.find(session, key) is not None
+    unknown = await terminal.run("keys", "revoke", f"{key}x")
+    assert unknown.code == 1 and key not in unknown.out + unknown.err
+    assert (await terminal.run("keys", "revoke", key)).code == 0
+    async with house.db.read() as session:
+        assert await api_keys.find(session, key) is None
+
+
 async def test_a_revoked_key_opens_nothing_and_leaves_the_list(
     house: House, terminal: Terminal
 ) -> None:

@@ -14,10 +14,8 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from ivr.db.tables import Channel, FailedLead, Submission, SubmissionState, utc_now
-from ivr.leads.extraction import Extraction
-from ivr.leads.intake import Enquiry, begin
-from tests.cli.conftest import CALLER, JOHN, House, Terminal
+from ivr.db.tables import FailedLead, Submission, SubmissionState, utc_now
+from tests.cli.conftest import JOHN, House, Terminal
 
 ROOT = Path(__file__).parent.parent.parent
 WITHOUT_MODEL = {name: value for name, value in JOHN.items() if name != "vehicle_model"}
@@ -332,42 +330,3 @@ def on_a_terminal(*words: str) -> str:
         assert process.wait() == 0, shown
     os.close(ours)
     return shown.decode().replace("\r\n", "\n")
-
-
-# The review queue
-
-
-async def test_a_disputed_field_is_decided_by_a_person(house: House, terminal: Terminal) -> None:
-    dispute = Extraction(by="model", disputed={"vehicle_model": ["MT-07", "MT-09"]})
-    house.npa.faults.status = 503
-    await house.send(await house.conclude(await house.call("CA1", known=WITHOUT_MODEL), dispute))
-    (item,) = json.loads((await terminal.run("review", "list", "--json")).out)
-    assert "vehicle_model: MT-07 or MT-09?" in (await terminal.run("review", "list")).out
-    answer = await terminal.run("review", "decide", str(item["id"]), "vehicle_model=MT-07")
-    assert answer.code == 0, answer.err
-    (lead,) = json.loads((await terminal.run("leads", "list", "--json")).out)
-    assert lead["missing"] == []
-    assert (await terminal.run("review", "list")).out == "nothing waits for a person\n"
-
-
-async def test_a_decision_needs_fields_and_values(house: House, terminal: Terminal) -> None:
-    answer = await terminal.run("review", "decide", "1", "MT-07")
-    assert answer.err == "MT-07: expected FIELD=VALUE, like vehicle_year=2020\n"
-    answer = await terminal.run("review", "decide", "9", "vehicle_year=2020")
-    assert answer.err == "review item 9 not found\n"
-
-
-async def test_who_is_who_is_a_question_that_an_operator_answers(
-    house: House, terminal: Terminal
-) -> None:
-    now = utc_now()
-    for number, name in enumerate(("Ahmed Ali", "أحمد علي")):
-        form = Enquiry(Channel.WEB_FORM, f"form-{number}", CALLER, None, now, now, name=name)
-        await begin(house.db, house.tenant, house.profile, form)
-    listed = (await terminal.run("review", "list")).out
-    assert "one person, or two who share a phone? أحمد علي and Ahmed Ali" in listed
-    (item,) = json.loads((await terminal.run("review", "list", "--json")).out)
-    same = await terminal.run("review", "same", str(item["id"]))
-    assert same.out == f"review item {item['id']} decided: one person\n"
-    again = await terminal.run("review", "different", str(item["id"]))
-    assert "was decided before: one person" in again.err

@@ -1,7 +1,11 @@
 """The old store's file goes in and comes out again, and nothing of it is lost."""
 
+import asyncio
 import json
+import sqlite3
+import threading
 import uuid
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,6 +14,7 @@ import pytest
 
 from ivr.conversations import Said, transcript, write_turn
 from ivr.db import Database
+from ivr.db.engine import database_path
 from ivr.db.tables import (
     Conversation,
     FieldValue,
@@ -117,6 +122,33 @@ async def test_a_second_time_changes_nothing(db: Database, tenant: Tenant) -> No
     assert [[row.model_dump() for row in them] for them in after] == [
         [row.model_dump() for row in them] for them in before
     ]
+
+
+async def test_a_server_beside_it_writes_after_every_few_records(sqlite_url: str) -> None:
+    """On SQLite one writes at a time, and who waits only looks every 0.1 s."""
+    db = Database(sqlite_url)
+    tenant = await centre(db)
+    document = {f"old-{number}": {"stage": "NEW"} for number in range(60)}
+    is_over = threading.Event()
+    serving = asyncio.create_task(asyncio.to_thread(_write_until, is_over, sqlite_url))
+    assert await bring_in(db, tenant, document) == Outcome(added=60, known=0)
+    is_over.set()
+    assert await serving >= 60 // exchange._WRITTEN_AT_ONCE
+    await db.close()
+
+
+def _write_until(is_over: threading.Event, url: str) -> int:
+    """Write as another process does, and return how often that was possible."""
+    path = database_path(url)
+    assert path is not None
+    count = 0
+    with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
+        while not is_over.is_set():
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("COMMIT")
+            count += 1
+            is_over.wait(0.02)
+    return count
 
 
 async def test_a_conversation_older_than_the_stages_is_new(db: Database, tenant: Tenant) -> None:

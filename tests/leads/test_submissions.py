@@ -132,6 +132,23 @@ async def test_two_who_try_at_once_send_once(desk: Desk) -> None:
     assert len(await rows(desk.db, SubmissionAttempt)) == 1
 
 
+async def test_the_answer_counts_for_the_lead_that_has_the_submission_by_then(desk: Desk) -> None:
+    other = await call(desk.db, sid="CA2", caller="+17705550166")
+    desk.npa.faults.slow_s = 0.5
+    sending_it = asyncio.create_task(desk.submissions.attempt(desk.submission_id))
+    await until(lambda: _is_in_flight(desk))
+    async with desk.db.write() as session:  # as a merge does that began before the attempt
+        (await session.get_one(Submission, desk.submission_id)).lead_id = other.lead_id
+    await sending_it
+    leads = {lead.id: lead.lifecycle for lead in await rows(desk.db, Lead)}
+    assert leads.pop(other.lead_id) == Lifecycle.SUBMITTED
+    assert Lifecycle.SUBMITTED not in leads.values()
+
+
+async def _is_in_flight(desk: Desk) -> bool:
+    return (await desk.submission()).state == SubmissionState.IN_FLIGHT
+
+
 async def test_unauthorized_waits_for_an_operator_whose_retry_moves_it_once(desk: Desk) -> None:
     desk.npa.password = "changed"
     outcome = await desk.submissions.attempt(desk.submission_id)

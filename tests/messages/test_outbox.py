@@ -1,10 +1,12 @@
 """The outbox: sends each message once, in order, whatever Twilio, the network and we do."""
 
 import asyncio
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
 
+from ivr.db import Database
 from ivr.db.tables import (
     Channel,
     ConsentAction,
@@ -15,7 +17,9 @@ from ivr.db.tables import (
     TaskKind,
     utc_now,
 )
+from ivr.errors import DatabaseDown
 from ivr.leads import tasks
+from ivr.messages import consent
 from ivr.messages.outbox import DELAYS, Outbox
 from tests.leads.cast import rows, until
 from tests.messages.cast import (
@@ -272,6 +276,30 @@ async def test_poked_it_sends_at_once_and_its_end_waits_for_what_has_left(
     assert await in_state(sqlite_db, MessageState.QUEUED)
 
 
+class Torn(Database):
+    """A database whose driver answers a query that is cut off with a failure of its own."""
+
+    @asynccontextmanager
+    async def read(self):
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError as cut:
+            raise DatabaseDown("connection lost") from cut
+        yield
+
+
+async def test_told_to_end_it_ends_whatever_the_database_says(sqlite_url, twilio):
+    db = Torn(sqlite_url)
+    async with outbox_of(db, twilio) as outbox:
+        running = asyncio.create_task(outbox.run())
+        await asyncio.sleep(0)
+        running.cancel()
+        done, _ = await asyncio.wait({running}, timeout=10)
+    assert done == {running}
+    assert isinstance(running.exception(), DatabaseDown)
+    await db.close()
+
+
 async def test_without_an_account_messages_wait_and_that_is_said_once(sqlite_db, monkeypatch):
     monkeypatch.setattr("ivr.messages.outbox.POLL_SECONDS", 0.01)
     conversation = await texting(sqlite_db)
@@ -299,6 +327,32 @@ async def test_an_answer_that_waited_for_days_is_a_persons_work(sqlite_db, twili
     assert twilio.messages == []
     assert await in_state(sqlite_db, MessageState.BLOCKED)
     assert [task.kind for task in await rows(sqlite_db, Task)] == [TaskKind.WRITE_BACK]
+
+
+@pytest.mark.parametrize("purpose", [Purpose.REPLY, Purpose.NOTICE])
+async def test_nobody_is_asked_to_write_by_hand_to_who_forbade_it(
+    sqlite_db, twilio, clock, purpose
+):
+    """Neither what was queued after the STOP nor the late answer to it."""
+    conversation = await texting(sqlite_db)
+    async with sqlite_db.write() as session:
+        await consent.record(
+            session,
+            conversation.tenant_id,
+            address=JOHN,
+            channel=Channel.SMS,
+            action=ConsentAction.REVOKED,
+            source="keyword",
+            evidence="STOP",
+            now=clock(),
+        )
+    await queued(sqlite_db, conversation, purpose=purpose)
+    clock.ahead = timedelta(days=2, seconds=1)
+    async with outbox_of(sqlite_db, twilio, clock=clock) as outbox:
+        await outbox.send_due()
+    assert twilio.messages == []
+    assert await in_state(sqlite_db, MessageState.BLOCKED)
+    assert await rows(sqlite_db, Task) == []
 
 
 async def test_one_that_cannot_be_judged_waits_and_the_others_go(sqlite_db, twilio, monkeypatch):

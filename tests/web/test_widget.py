@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from playwright.async_api import Page, Route, async_playwright, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
 from sqlmodel import select
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,7 +20,10 @@ from tests.channels.world import ANSWERS, World, world
 from tools.emulators.serving import serve
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -29,6 +33,16 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+ANSWERS_SHOWN = ".talk .ours:not(.dots)"  # the dots say that an answer is on its way
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    """One browser for all visitors: each has a context of their own, which knows of no other."""
+    async with async_playwright() as playwright:
+        opened = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        await opened.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +56,7 @@ class Shop:
 
     async def say(self, text: str) -> str:
         """Write a line and return the answer."""
-        ours = self.page.locator(".talk .ours")
+        ours = self.page.locator(ANSWERS_SHOWN)
         before = await ours.count()
         await self.page.get_by_label("Your message").fill(text)
         await self.page.keyboard.press("Enter")
@@ -52,19 +66,19 @@ class Shop:
 
 
 @asynccontextmanager
-async def shop(w: World, *, language: str = "en", policy: str = "") -> AsyncIterator[Shop]:
+async def shop(w: World, chromium: Browser, *, policy: str = "") -> AsyncIterator[Shop]:
     """Open the page of a business in a browser; it belongs to another origin than ours."""
     key = ""
 
     async def home(_: Request) -> Response:
         script = f'<script src="{w.url}/widget.js" data-key="{key}" defer></script>'
-        html = f'<!doctype html><html lang="{language}"><title>Shop</title>{script}<h1>Bikes</h1>'
+        html = f'<!doctype html><html lang="en"><title>Shop</title>{script}<h1>Bikes</h1>'
         headers = {"Content-Security-Policy": policy.format(us=w.url)} if policy else {}
         return HTMLResponse(html, headers=headers)
 
     async with (
         serve(Starlette(routes=[Path("/", home)])) as port,
-        browser(language) as (page, problems),
+        visitor(chromium) as (page, problems),
     ):
         url = f"http://127.0.0.1:{port}"
         key = await publishable(w, url)
@@ -73,22 +87,18 @@ async def shop(w: World, *, language: str = "en", policy: str = "") -> AsyncIter
 
 
 @asynccontextmanager
-async def browser(language: str = "en") -> AsyncIterator[tuple[Page, list[str]]]:
-    """Lend a page of a fresh browser, and what its console complained of."""
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        context = await chromium.new_context(
-            locale=language, viewport={"width": 390, "height": 780}
-        )
-        page = await context.new_page()
-        problems: list[str] = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on(
-            "console",
-            lambda line: problems.append(line.text) if line.type in {"error", "warning"} else None,
-        )
-        yield page, problems
-        await chromium.close()
+async def visitor(chromium: Browser, language: str = "en") -> AsyncIterator[tuple[Page, list[str]]]:
+    """Lend the page of somebody who was never here, and what its console complained of."""
+    context = await chromium.new_context(locale=language, viewport={"width": 390, "height": 780})
+    page = await context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
+        "console",
+        lambda line: problems.append(line.text) if line.type in {"error", "warning"} else None,
+    )
+    yield page, problems
+    await context.close()
 
 
 async def publishable(w: World, origin: str) -> str:
@@ -102,9 +112,11 @@ async def publishable(w: World, origin: str) -> str:
         return key
 
 
-async def test_a_visitor_of_another_site_chats_until_the_lead_is_delivered(sqlite_url: str) -> None:
+async def test_a_visitor_of_another_site_chats_until_the_lead_is_delivered(
+    sqlite_url: str, chromium: Browser
+) -> None:
     strict = "default-src 'none'; script-src {us}; connect-src {us}"
-    async with world(sqlite_url) as w, shop(w, policy=strict) as s:
+    async with world(sqlite_url) as w, shop(w, chromium, policy=strict) as s:
         await s.page.get_by_role("button", name="Chat with us").click()
         answers = [await s.say(text) for text in (*ANSWERS[:3], "770 555 0123", *ANSWERS[4:])]
         books = await w.submitted()
@@ -115,8 +127,10 @@ async def test_a_visitor_of_another_site_chats_until_the_lead_is_delivered(sqlit
     assert [row.channel for row in books.succeeded] == ["live_chat"]
 
 
-async def test_a_talk_goes_on_after_the_page_is_loaded_again(sqlite_url: str) -> None:
-    async with world(sqlite_url) as w, shop(w) as s:
+async def test_a_talk_goes_on_after_the_page_is_loaded_again(
+    sqlite_url: str, chromium: Browser
+) -> None:
+    async with world(sqlite_url) as w, shop(w, chromium) as s:
         for text in ANSWERS[:2]:
             await s.page.get_by_role("button", name="Chat with us").click()
             await s.say(text)
@@ -127,9 +141,9 @@ async def test_a_talk_goes_on_after_the_page_is_loaded_again(sqlite_url: str) ->
 
 
 async def test_a_message_that_could_not_be_sent_is_sent_once_by_another_try(
-    sqlite_url: str,
+    sqlite_url: str, chromium: Browser
 ) -> None:
-    async with world(sqlite_url) as w, shop(w) as s:
+    async with world(sqlite_url) as w, shop(w, chromium) as s:
         await s.page.clock.install()
         await s.page.get_by_role("button", name="Chat with us").click()
         await s.page.route("**/webhooks/live-chat", lambda route: route.abort())
@@ -141,7 +155,7 @@ async def test_a_message_that_could_not_be_sent_is_sent_once_by_another_try(
         await expect(again).to_be_visible()
         await s.page.unroute("**/webhooks/live-chat")
         await again.click()
-        await expect(s.page.locator(".talk .ours")).to_have_count(2)
+        await expect(s.page.locator(ANSWERS_SHOWN)).to_have_count(2)
         await expect(again).to_have_count(0)
         books = await w.books()
     assert [turn.text for turn in books.turns if turn.role == "user"] == [
@@ -150,9 +164,9 @@ async def test_a_message_that_could_not_be_sent_is_sent_once_by_another_try(
 
 
 async def test_an_answer_lost_on_its_way_is_asked_for_again_and_the_message_taken_once(
-    sqlite_url: str,
+    sqlite_url: str, chromium: Browser
 ) -> None:
-    async with world(sqlite_url) as w, shop(w) as s:
+    async with world(sqlite_url) as w, shop(w, chromium) as s:
         answered: list[int] = []
 
         async def lose_the_first_answer(route: Route) -> None:
@@ -168,8 +182,10 @@ async def test_an_answer_lost_on_its_way_is_asked_for_again_and_the_message_take
     assert [turn.role for turn in books.turns] == ["user", "assistant"]
 
 
-async def test_a_form_says_what_is_missing_and_makes_a_lead(sqlite_url: str) -> None:
-    async with world(sqlite_url) as w, shop(w) as s:
+async def test_a_form_says_what_is_missing_and_makes_a_lead(
+    sqlite_url: str, chromium: Browser
+) -> None:
+    async with world(sqlite_url) as w, shop(w, chromium) as s:
         await s.page.get_by_role("button", name="Chat with us").click()
         await s.page.get_by_role("tab", name="Leave a message").click()
         await s.page.get_by_label("Name").fill("John Doe")
@@ -188,21 +204,23 @@ async def test_a_form_says_what_is_missing_and_makes_a_lead(sqlite_url: str) -> 
     assert len(books.leads) == 1
 
 
-async def test_our_own_page_is_the_same_chat_right_to_left_in_arabic(sqlite_url: str) -> None:
-    async with world(sqlite_url) as w, browser("ar-SA") as (page, problems):
+async def test_our_own_page_is_the_same_chat_right_to_left_in_arabic(
+    sqlite_url: str, chromium: Browser
+) -> None:
+    async with world(sqlite_url) as w, visitor(chromium, "ar-SA") as (page, problems):
         key = await publishable(w, w.url)
         await page.goto(f"{w.url}/widget?key={key}")
         assert await page.locator(".page").get_attribute("dir") == "rtl"
         await page.get_by_label("رسالتك").fill("مرحبا، أريد بيع دراجتي")
         await page.keyboard.press("Enter")
-        await expect(page.locator(".talk .ours")).to_have_count(2)
+        await expect(page.locator(ANSWERS_SHOWN)).to_have_count(2)
         books = await w.books()
         assert problems == []
     assert [turn.text for turn in books.turns if turn.role == "user"] == ["مرحبا، أريد بيع دراجتي"]
 
 
-async def test_a_key_of_another_site_opens_nothing(sqlite_url: str) -> None:
-    async with world(sqlite_url) as w, browser() as (page, _):
+async def test_a_key_of_another_site_opens_nothing(sqlite_url: str, chromium: Browser) -> None:
+    async with world(sqlite_url) as w, visitor(chromium) as (page, _):
         key = await publishable(w, "https://shop.example")
         await page.goto(f"{w.url}/widget?key={key}")
         await page.get_by_label("Your message").fill("Hello")
@@ -212,8 +230,10 @@ async def test_a_key_of_another_site_opens_nothing(sqlite_url: str) -> None:
             assert not (await session.exec(select(Lead))).all()
 
 
-async def test_everything_to_press_is_large_enough_for_a_thumb(sqlite_url: str) -> None:
-    async with world(sqlite_url) as w, shop(w) as s:
+async def test_everything_to_press_is_large_enough_for_a_thumb(
+    sqlite_url: str, chromium: Browser
+) -> None:
+    async with world(sqlite_url) as w, shop(w, chromium) as s:
         await s.page.get_by_role("button", name="Chat with us").click()
         await s.page.get_by_role("tab", name="Leave a message").click()
         boxes = [

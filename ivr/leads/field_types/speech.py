@@ -16,11 +16,13 @@ _CORRECTION = re.compile(
     r"[\s,.]*(?:no\b[\s,.]*)?(?:it'?s\b|that'?s\b|it is\b)?",
     re.IGNORECASE,
 )
+# What keyboards put around words where two directions of writing meet; nobody sees them.
+_DIRECTION = re.compile("[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
 _UNKNOWING = re.compile(
     r"(?<!\w)(?:(?:لا|ما|لست) (?:[أا]عرف|[أا]علم|[أا]دري|[أا]تذكر|مت[أا]كد)|مدري"
     r"|مش عارف|لا فكرة)(?!\w)"
-    r"|\b(?:(?:do not|don't|dont) (?:know|remember|have (?:one|it|that))|no idea|not sure|i forget"
-    r"|rather not|none of your business|why do you)\b",
+    r"|\b(?:(?:do not|don't|dont) (?:know|remember|have (?:one|it|that))|no (?:idea|clue)|not sure"
+    r"|dunno|idk|i forget|(?:do not|don't|dont) want to (?:give|tell|say|share)|rather not|none of your business|why do you)\b",
     re.IGNORECASE,
 )
 
@@ -37,8 +39,8 @@ def as_ascii_digits(text: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """Return `text` with single spaces and straight apostrophes."""
-    return " ".join(text.replace("\u2019", "'").split())
+    """Return `text` with single spaces and straight apostrophes, without marks of direction."""
+    return " ".join(_DIRECTION.sub("", text).replace("\u2019", "'").split())
 
 
 def strip_fillers(text: str) -> str:
@@ -50,6 +52,11 @@ def after_correction(text: str) -> str:
     """Return what follows the last "no wait", "sorry", "I mean" in `text`; else ""."""
     parts = _CORRECTION.split(text)
     return parts[-1].strip(" ,.") if len(parts) > 1 else ""
+
+
+def is_only_correcting(text: str) -> bool:
+    """Whether there is nothing but "sorry", "no wait" and the like, which answers nothing."""
+    return not re.search(r"\w", _CORRECTION.sub("", strip_fillers(text)))
 
 
 def without_arabic_signs(text: str) -> str:
