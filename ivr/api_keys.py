@@ -4,8 +4,9 @@ import hashlib
 import secrets
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from sqlalchemy import or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -13,6 +14,7 @@ from ivr.db.tables import ApiKey, KeyKind
 from ivr.errors import BadRequest, NotFound
 
 BEGINNINGS = {KeyKind.SECRET: "ivr_sk_", KeyKind.PUBLISHABLE: "ivr_pk_"}
+NOTED = timedelta(hours=1)
 _HINT = 12  # characters kept in clear, to tell keys apart in a list
 
 
@@ -49,6 +51,18 @@ async def find(session: AsyncSession, key: str) -> ApiKey | None:
     """Return the row of a key that is not revoked."""
     query = select(ApiKey).where(ApiKey.sha256 == _digest(key), col(ApiKey.revoked_at).is_(None))
     return (await session.exec(query)).one_or_none()
+
+
+async def note_use(session: AsyncSession, key_id: uuid.UUID, *, now: datetime) -> None:
+    """Note that a key is in use, to the hour: who revokes one looks at that."""
+    await session.exec(
+        update(ApiKey)
+        .where(
+            col(ApiKey.id) == key_id,
+            or_(col(ApiKey.last_used_at).is_(None), col(ApiKey.last_used_at) < now - NOTED),
+        )
+        .values(last_used_at=now)
+    )
 
 
 async def of_tenant(session: AsyncSession, tenant_id: uuid.UUID) -> Sequence[ApiKey]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, func, update
+from sqlalchemy import bindparam, case, func, update
+from sqlalchemy import select as sa_select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -45,13 +46,18 @@ class ConversationStore:
         self._session = session
         self._tenant_id = tenant_id
 
-    async def find(self, channel: str, session_key: str) -> Conversation | None:
-        """Return the conversation with this key, e.g. a CallSid."""
+    async def find(
+        self, channel: str, session_key: str, *, locked: bool = False
+    ) -> Conversation | None:
+        """Return the conversation with this key, e.g. a CallSid; `locked`: nobody changes it."""
         query = select(Conversation).where(
             Conversation.tenant_id == self._tenant_id,
             Conversation.channel == channel,
             Conversation.session_key == session_key,
         )
+        if locked:
+            query = query.with_for_update(key_share=True)
+            query = query.execution_options(populate_existing=True)
         return (await self._session.exec(query)).one_or_none()
 
     async def get(self, channel: str, session_key: str) -> Conversation:
@@ -140,6 +146,37 @@ async def write_turns(session: AsyncSession, turns: Sequence[tuple[Conversation,
         insert.on_conflict_do_update(index_elements=["conversation_id", "item_id"], set_=changed),
         params=[_row(conversation, said) for conversation, said in turns],
     )
+
+
+async def write_behind(
+    session: AsyncSession,
+    conversation: Conversation,
+    *,
+    item_id: str,
+    role: Role,
+    text: str,
+    said_at: datetime,
+) -> None:
+    """Add a turn behind all others; one that is there stays as it is."""
+    said = Said(item_id=item_id, position=0, role=role, text=text, said_at=said_at)
+    row = _row(conversation, said)
+    del row["position"]
+    await session.exec(_BEHIND[session.get_bind().dialect.name], params=row)
+
+
+def _behind(insert: Any) -> Any:
+    """Return what adds a turn at the next position of its conversation."""
+    columns = Turn.__table__.c  # type: ignore[attr-defined]  # by its metaclass
+    names = [column.name for column in columns if column.name not in ("id", "position")]
+    given = {name: bindparam(name, type_=columns[name].type) for name in names}
+    next_one = sa_select(
+        *given.values(), func.coalesce(func.max(columns.position), -1) + 1
+    ).where(columns.conversation_id == given["conversation_id"])
+    statement = insert(Turn.__table__).from_select([*names, "position"], next_one)  # type: ignore[attr-defined]
+    return statement.on_conflict_do_nothing(index_elements=["conversation_id", "item_id"])
+
+
+_BEHIND = {name: _behind(insert) for name, insert in _INSERTS.items()}
 
 
 def _row(conversation: Conversation, said: Said) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ivr.agent.dialogue import restored
 from ivr.agent.language import follow
 from ivr.agent.understanding import (
     Request,
+    asks_back,
     best,
     request,
     value_in_reply,
@@ -32,6 +33,7 @@ from ivr.leads.fields import (
     Doubtful,
     Refused,
     check,
+    find,
     join,
     keyed_answer,
 )
@@ -192,7 +194,8 @@ class Collector(Agenda):
     def _hear_answer(self, text: str, *, keyed: bool = False) -> None:
         extras = [] if keyed else self._save_volunteered(text)
         if not extras and self._is_question(text):
-            return self._ask_again(self._hint) if self._count_attempt() else None
+            answer = self._phrases.say("ask_a_person")
+            return self._ask_again(answer, self._hint) if self._count_attempt() else None
         if self._asked.type == "free_text" and _knows_nothing(text):
             return self._give_up()
         verdict = self._verdict(text, extras)
@@ -201,9 +204,12 @@ class Collector(Agenda):
         return self._take(verdict, text, keyed=keyed)
 
     def _is_question(self, text: str) -> bool:
-        """Whether a question is written where any words would be taken for the answer."""
-        is_free = self._state.medium == "text" and self._asked.type == "free_text"
-        return is_free and text.endswith(("?", "؟"))
+        """Whether a question is written that holds no answer to ours."""
+        if self._state.medium != "text":
+            return False
+        if self._asked.type == "free_text":
+            return text.endswith(("?", "؟"))
+        return asks_back(text) and find(self._asked, text, today=self._today) is None
 
     def _volunteered(self, text: str) -> dict[str, Accepted]:
         asked = self._asked if self._state.asking else None

@@ -26,6 +26,7 @@ _ENGLISH: _Phrases = {
     "machine": "I am an AI assistant.",
     "transfer": "I will put you through. One moment, please.",
     "call_back": "I will ask a person to call you back.",
+    "ask_a_person": "A colleague will answer that when they get in touch.",
     "say_whole": "Please say the whole {label}.",
     "refused": "Sorry, {reason}.",
     "sorry": "Sorry about that.",

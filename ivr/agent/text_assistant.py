@@ -7,7 +7,7 @@ that, and whether a person is to take over, is for whoever asked (`channels.desk
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -16,7 +16,7 @@ import structlog
 from ivr.agent import text_router, text_turn
 from ivr.agent.goodbye import caller_says_goodbye, is_goodbye
 from ivr.agent.text_bill import Bill
-from ivr.agent.text_findings import findings
+from ivr.agent.text_findings import Findings, findings
 from ivr.agent.text_instructions import Situation, text_instructions
 from ivr.agent.text_model import ModelTurn, TextModelTurn, asks
 from ivr.agent.text_rules import TextRules
@@ -40,7 +40,8 @@ class TextReply:
     """What to answer. `state` belongs into the conversation's state, with the turn of the answer.
 
     `ends`: why the episode is over. `confidence`: the model's in itself, None when it gave none.
-    `escalate` and `reason`: that, and why, a person is to take over.
+    `escalate` and `reason`: that, and why, a person is to take over. `told`: the fields of which
+    it wrote something down.
     """
 
     text: str
@@ -52,6 +53,7 @@ class TextReply:
     escalate: Trigger | None = None
     reason: str = ""
     state: dict[str, Any] = field(default_factory=dict)
+    told: frozenset[str] = frozenset()
 
 
 class TextAssistant:
@@ -76,9 +78,12 @@ class TextAssistant:
         self._now = now
         self._may_spend = may_spend
 
-    async def reply(self, conversation: Conversation) -> TextReply:
-        """Return the answer to what the contact wrote last; "" when nothing waits for one."""
-        turn = await text_turn.read(self._db, conversation)
+    async def reply(self, conversation: Conversation, turn: TextTurn | None = None) -> TextReply:
+        """Return the answer to what the contact wrote last; "" when nothing waits for one.
+
+        `turn` is what there is to answer, for who has just read it.
+        """
+        turn = turn or await text_turn.read(self._db, conversation)
         if not turn.unanswered:
             return TextReply(text="", by="rules", language=turn.language)
         tools = self._tools(conversation)
@@ -88,11 +93,14 @@ class TextAssistant:
         reply = await self._by_model(turn, tools, bill)
         if reply is None and bill.has_asked:  # it may have saved something before it failed
             turn = await text_turn.read(self._db, tools.conversation)
-        reply = reply or await self._by_rules(turn, tools)
-        await self._extract_and_update_lead_data(turn, tools)
+        if reply is None:
+            reply = await self._by_rules(turn, tools)
+        else:
+            await self._extract_and_update_lead_data(turn, tools)
         if reply.by == "model" and reply.escalate is None:
             reply = replace(reply, ends=await self._end_of(reply, turn, tools))
-        return replace(reply, usage=bill.of(reply.by), language=turn.language)
+        told = frozenset(tools.told)
+        return replace(reply, usage=bill.of(reply.by), language=turn.language, told=told)
 
     def _tools(self, conversation: Conversation) -> ToolBox:
         return ToolBox(
@@ -155,7 +163,7 @@ class TextAssistant:
         return Situation(
             channel=turn.conversation.channel,
             known=turn.known,
-            today=self._now.astimezone(self._zone).date(),
+            today=self._today,
             is_first=turn.is_first,
             language=turn.language,
             number=turn.conversation.from_number,
@@ -174,8 +182,8 @@ class TextAssistant:
     # --- by the rules ---
 
     async def _by_rules(self, turn: TextTurn, tools: ToolBox) -> TextReply:
-        today = self._now.astimezone(self._zone).date()
-        done, kept = await TextRules(self._profile, tools, turn, today=today).answer()
+        rules = TextRules(self._profile, tools, turn, today=self._today)
+        done, kept = await rules.answer(self._findings(turn))
         is_handed_over = done.ends == "transfer"
         asks_person = done.asks_person or is_handed_over
         return TextReply(
@@ -193,8 +201,14 @@ class TextAssistant:
         """Save what the contact's messages say of fields that nobody has tried to save, and have
         the stage worked out again (S0.21, S0.40).
         """
-        today = self._now.astimezone(self._zone).date()
-        await tools.save_found(findings(self._profile, turn.turns, turn.known, today=today))
+        await tools.save_told((), self._findings(turn))
+
+    def _findings(self, turn: TextTurn) -> Findings:
+        return findings(self._profile, turn.turns, turn.known, today=self._today)
+
+    @property
+    def _today(self) -> date:
+        return self._now.astimezone(self._zone).date()
 
 
 def _reply_of(result: ModelTurn) -> TextReply:

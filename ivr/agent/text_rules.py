@@ -10,9 +10,10 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from ivr.agent.acts import Act, Save, Say
+from ivr.agent.acts import Act, Confirm, Deny, Save, Say
 from ivr.agent.collector import Collector
 from ivr.agent.performance import STATE, Performed, perform
+from ivr.agent.text_findings import Findings
 from ivr.agent.text_turn import TextTurn
 from ivr.agent.tool_schemas import SHARE_DEMO
 from ivr.agent.toolbox import ToolBox
@@ -35,10 +36,16 @@ class TextRules:
         self._turn = turn
         self._today = today
 
-    async def answer(self) -> tuple[Performed, dict[str, Any]]:
-        """Return what to say, the values committed, and what to keep in the state."""
+    async def answer(self, found: Findings) -> tuple[Performed, dict[str, Any]]:
+        """Return what to say, the values committed, and what to keep in the state.
+
+        `found` is what the messages say besides.
+        """
         collector, acts = self._heard()
-        done = await perform(self._tools, acts, source=Source.TYPED)
+        told = [act for act in acts if isinstance(act, Save | Confirm | Deny)]
+        await self._tools.save_told(told, found)
+        others = [act for act in acts if act not in told]
+        done = await perform(self._tools, others, source=Source.TYPED)
         if done.ends == "complete":
             done = await self._with_demo(done)
         kept = {STATE: collector.dump(), _AFTER: self._turn.unanswered[-1].item_id}

@@ -1,15 +1,17 @@
 """What an answer to a written message is made of: the transcript, and what is known. Reads only."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
+
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
 from ivr.agent.language import detect, follow
 from ivr.db import Database
-from ivr.db.tables import Conversation, Role, Turn
-from ivr.leads import identity
+from ivr.db.tables import Conversation, FieldValue, Role, Turn
+from ivr.leads import identity, values
 
 LONGEST = 4_000  # characters of a message that anybody reads
 MOST_AT_ONCE = 10
@@ -24,6 +26,7 @@ class TextTurn:
     conversation: Conversation
     turns: Sequence[Turn]
     known: Mapping[str, str]
+    history: Sequence[FieldValue] = ()
 
     @cached_property
     def unanswered(self) -> list[Turn]:
@@ -79,7 +82,14 @@ class TextTurn:
 async def read(db: Database, conversation: Conversation) -> TextTurn:
     """Return the turn that a conversation waits for."""
     async with db.read() as session:
-        turns = await conversations.latest_turns(session, conversation.id, MOST_TURNS)
-        known = await identity.known(session, conversation)
+        fresh = await session.get_one(Conversation, conversation.id)
+        return replace(await read_in(session, fresh), conversation=conversation)
+
+
+async def read_in(session: AsyncSession, conversation: Conversation) -> TextTurn:
+    """Return the same for who has a transaction, and has just read the conversation in it."""
+    turns = await conversations.latest_turns(session, conversation.id, MOST_TURNS)
+    rows = await values.history(session, conversation.lead_id)
+    known = values.told(await identity.among(session, conversation, rows))
     turns = [turn for turn in turns if not identity.is_anothers(conversation, turn.said_at)]
-    return TextTurn(conversation, turns, known)
+    return TextTurn(conversation, turns, known, rows)

@@ -5,7 +5,7 @@ like to a model stands in `tool_schemas`.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,11 +14,12 @@ from zoneinfo import ZoneInfo
 import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ivr.agent.acts import Confirm, Deny, Save
 from ivr.agent.dialogue import STATE
 from ivr.agent.mistaken_identity import denial
 from ivr.agent.tool_schemas import END_REASONS, SHARE_DEMO
 from ivr.db import Database
-from ivr.db.tables import Conversation, FieldValue, Source, utc_now
+from ivr.db.tables import Conversation, FieldValue, Lead, Source, utc_now
 from ivr.errors import ProfileError
 from ivr.leads import identity, stages, tasks, values
 from ivr.leads.fields import Accepted, Checked, Doubtful, Refused, check, spoken
@@ -58,6 +59,7 @@ class ToolBox:
         self._zone = zone
         self._now = now
         self._reads_back = reads_back
+        self.told: set[str] = set()  # the fields of which something was written down
 
     async def run(self, name: str, arguments: str) -> ToolOutput:
         """Run the tool `name`; whatever the model got wrong is answered in words, never raised."""
@@ -113,36 +115,82 @@ class ToolBox:
         """Check and commit one value; answer what was saved, or why not, and what is missing."""
         field, now = self._profile.field(name), self._now()
         async with self._db.write() as session:
-            checked = await self._put(
+            checked, _ = await self._put(
                 session, field, value, heard_as=heard_as, insisted=insisted, source=source, now=now
             )
             held = await self._assess(session, now)
         return ToolOutput(self._saved(field, checked, held))
 
-    async def save_found(self, found: Mapping[str, tuple[str, str]]) -> None:
-        """Save what rules found in what the contact wrote, and move the lead.
+    async def save_told(
+        self, acts: Iterable[Save | Confirm | Deny], found: Mapping[str, tuple[str, str]]
+    ) -> None:
+        """Commit all that rules understood of what the contact wrote, and move the lead.
 
-        `found` has values and the words around them by field; what anybody has tried to save
-        before is left as it is: they knew better.
+        `acts` are answers, each of which moves it. `found` has values and the words around them by
+        field; what anybody has tried to save before is left as it is: they knew better.
         """
         now = self._now()
         async with self._db.write() as session:
-            rows = await values.history(session, self._conversation.lead_id) if found else []
-            tried = {row.name for row in rows if row.source != Source.CALLER_ID}
-            shown = {row.name for row in rows}
-            for name in found.keys() - tried:
-                value, words = found[name]
-                await self._put(
-                    session,
-                    self._profile.field(name),
-                    value,
-                    heard_as=words,
-                    insisted=True,
-                    # The network's number gives way only to one that the contact gave.
-                    source=Source.TYPED if name in shown else Source.INFERRED,
-                    now=now,
-                )
-            await self._assess(session, now)
+            lead = await stages.lock(session, self._conversation.lead_id)
+            rows = await values.history(session, lead.id)
+            for act in acts:
+                await self._carry_out(session, act, rows, now=now)
+                await self._move(session, lead, rows, now, taken_back=isinstance(act, Deny))
+            if await self._put_found(session, found, rows, now=now) or not self.told:
+                await self._move(session, lead, rows, now)
+
+    async def _carry_out(
+        self,
+        session: AsyncSession,
+        act: Save | Confirm | Deny,
+        rows: list[FieldValue],
+        *,
+        now: datetime,
+    ) -> None:
+        """Do what the rules decided, and add it to `rows`, which are the lead's values."""
+        field = self._profile.field(act.name)
+        if isinstance(act, Save):
+            _, row = await self._put(
+                session,
+                field,
+                act.value,
+                heard_as=act.heard_as,
+                insisted=act.insisted,
+                source=Source.TYPED,
+                now=now,
+            )
+            rows.append(row)
+            return
+        held = (await identity.among(session, self._conversation, rows)).get(act.name)
+        if held is not None:
+            confirmed = isinstance(act, Confirm)
+            rows.append(await self._confirm(session, held, confirmed=confirmed, now=now))
+
+    async def _put_found(
+        self,
+        session: AsyncSession,
+        found: Mapping[str, tuple[str, str]],
+        rows: list[FieldValue],
+        *,
+        now: datetime,
+    ) -> bool:
+        """Add what was found, also to `rows`; return whether there was anything new."""
+        tried = {row.name for row in rows if row.source != Source.CALLER_ID}
+        shown = {row.name for row in rows}
+        for name in found.keys() - tried:
+            value, words = found[name]
+            _, row = await self._put(
+                session,
+                self._profile.field(name),
+                value,
+                heard_as=words,
+                insisted=True,
+                # The network's number gives way only to one that the contact gave.
+                source=Source.TYPED if name in shown else Source.INFERRED,
+                now=now,
+            )
+            rows.append(row)
+        return not tried.issuperset(found)
 
     async def _share_demo(self, given: Mapping[str, Any]) -> ToolOutput:
         """Save what the model hands over and that the demo goes out, all in one step (S0.31)."""
@@ -152,7 +200,7 @@ class ToolBox:
                 value = _text(given, field.key) or _text(given, _short(field.key))
                 if not value:
                     continue
-                checked = await self._put(session, field, value, source=Source.TOOL, now=now)
+                checked, _ = await self._put(session, field, value, source=Source.TOOL, now=now)
                 if not isinstance(checked, Accepted):
                     problems[field.key] = _why_not(checked)
             for flag in self._profile.fields:
@@ -173,12 +221,13 @@ class ToolBox:
         now: datetime,
         heard_as: str = "",
         insisted: bool = False,
-    ) -> Checked:
+    ) -> tuple[Checked, FieldValue]:
         """Check one value and add it, or the attempt."""
+        self.told.add(field.key)
         today = now.astimezone(self._zone).date()
         checked = check(field, value, today=today, insisted=insisted)
         accepted = checked if isinstance(checked, Accepted) else None
-        await values.add(
+        row = await values.add(
             session,
             self._conversation,
             name=field.key,
@@ -190,7 +239,7 @@ class ToolBox:
             details=accepted.details if accepted else None,
             now=now,
         )
-        return checked
+        return checked, row
 
     def _told(self, name: str) -> str:
         """Return the name of a field that a contact can tell; raise `ProfileError`."""
@@ -205,20 +254,26 @@ class ToolBox:
             held = (await identity.shown(session, self._conversation)).get(name)
             if held is None:
                 return _problem(f"{name} has no value yet; ask: {field.ask}")
-            await values.add(
-                session,
-                self._conversation,
-                name=name,
-                value=held.value if confirmed else None,
-                raw=held.raw,
-                source=Source.CONFIRMED,
-                problem=None if confirmed else "the caller said that this is wrong",
-                quote=held.quote,
-                details=held.details,
-                now=now,
-            )
+            await self._confirm(session, held, confirmed=confirmed, now=now)
             missing = self._missing(await self._assess(session, now, taken_back=not confirmed))
         return ToolOutput(_json(field=name, confirmed=confirmed, missing=missing))
+
+    async def _confirm(
+        self, session: AsyncSession, held: FieldValue, *, confirmed: bool, now: datetime
+    ) -> FieldValue:
+        self.told.add(held.name)
+        return await values.add(
+            session,
+            self._conversation,
+            name=held.name,
+            value=held.value if confirmed else None,
+            raw=held.raw,
+            source=Source.CONFIRMED,
+            problem=None if confirmed else "the caller said that this is wrong",
+            quote=held.quote,
+            details=held.details,
+            now=now,
+        )
 
     @property
     def conversation(self) -> Conversation:
@@ -255,11 +310,22 @@ class ToolBox:
         """Move the lead to where its values put it; return those that may be shown here."""
         lead = await stages.lock(session, self._conversation.lead_id)
         rows = await values.history(session, lead.id)
+        await self._move(session, lead, rows, now, taken_back=taken_back)
+        return await identity.among(session, self._conversation, rows)
+
+    async def _move(
+        self,
+        session: AsyncSession,
+        lead: Lead,
+        rows: list[FieldValue],
+        now: datetime,
+        *,
+        taken_back: bool = False,
+    ) -> None:
         held = values.choose(rows)
         await stages.assess(
             session, lead, self._profile, held, met=True, now=now, taken_back=taken_back
         )
-        return await identity.among(session, self._conversation, rows)
 
     async def missing(self) -> list[str]:
         """Return what is still to be asked."""

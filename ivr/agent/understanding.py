@@ -33,7 +33,8 @@ _REPEAT = re.compile(
     r"\b(?:repeat|say (?:that|it) again|one more time|come again|what (?:did you say|was that)"
     r"|(?:didn't|did not|couldn't|can't) (?:hear|catch|understand))\b"
     r"|(?<!\w)(?:كرر|[أا]عد|تعيد|ممكن تعيد|مرة [أا]خرى|لم [أا]فهم|ما فهمت|ماذا (?:قلت|تقصد))(?!\w)"
-    r"|^(?:but |and )?i(?:'ve| have)? (?:already |just )?(?:told|said|gave|answered)\b[\w ]{0,25}[.!]*$"
+    r"|^(?:but |and )?i(?:'ve| have)? (?:already |just )?(?:told|said|gave|answered)\b"
+    r"[\w ]{0,25}[.!]*$"
     r"|^(?:sorry|pardon(?: me)?|excuse me|huh|what|again)[?.!, ]*$",
     re.IGNORECASE,
 )
@@ -47,6 +48,15 @@ _MACHINE = re.compile(
 _CORRECTING = re.compile(
     r"^(?:no|nope|wait|sorry)\b|\b(?:actually|i meant?|correct(?:ion)?|change|wrong|not right"
     r"|instead|mistake|should be)\b|(?<!\w)(?:[أا]قصد|عفوا|بل|بدلا|تصحيح|خطأ)(?!\w)",
+    re.IGNORECASE,
+)
+_WHY = re.compile(
+    r"^(?:(?:and|but|so)\s+)?(?:why|how|where)\b|^(?:لماذا|ليش|كيف|[أا]ين|وين|كم)(?!\w)", re.I
+)
+_ASKS = re.compile(
+    r"^(?:(?:and|but|so|ok|okay|well)\b[\s,]*)*"
+    r"(?:what|when|who|which|is|are|do|does|did|can|could|will|would|should|may)\b"
+    r"|^(?:هل|ما|ماذا|متى|من)(?!\w)",
     re.IGNORECASE,
 )
 _COMMON_WORDS = frozenset("of the a an your full code number vehicle".split())
@@ -71,6 +81,12 @@ def request(text: str) -> Request | None:
     if caller_says_goodbye(plain):
         return Request.GOODBYE
     return Request.REPEAT if _REPEAT.search(plain) else None
+
+
+def asks_back(text: str) -> bool:
+    """Whether it is a question to us; "why" needs no question mark, "Will Smith" is none."""
+    plain = without_arabic_signs(tidy(text))
+    return bool(_WHY.search(plain)) or (plain.endswith(("?", "؟")) and bool(_ASKS.search(plain)))
 
 
 def volunteered(

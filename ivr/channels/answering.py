@@ -7,7 +7,7 @@ stands behind the answer. On channels that answer by message all that waits gets
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,17 +19,19 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
-from ivr.agent import escalation
+from ivr.agent import escalation, text_turn
 from ivr.agent.text_assistant import TextAssistant, TextReply
+from ivr.agent.text_turn import TextTurn
 from ivr.channels import answers, lease
 from ivr.channels.case import ACTIVE
 from ivr.channels.first_word import FirstWord
-from ivr.channels.inbound import BY_MESSAGE, Answer
+from ivr.channels.inbound import Answer
 from ivr.channels.lease import LEASE
 from ivr.db.engine import patiently
 from ivr.db.tables import (
     Channel,
     Conversation,
+    ConversationStatus,
     Escalation,
     FieldValue,
     InboundEvent,
@@ -41,7 +43,8 @@ from ivr.db.tables import (
 )
 from ivr.errors import DatabaseDown
 from ivr.leads import escalations, identity, staff, tasks, values
-from ivr.leads.handover import profile_of
+from ivr.leads.handover import profile_named
+from ivr.leads.person import tells_who
 from ivr.leads.profile import Profile
 from ivr.messages import store
 from ivr.runtime import State
@@ -49,6 +52,7 @@ from ivr.runtime import State
 REPLY_SECONDS = 30.0  # less than the lease
 # A contact who has told everything, and was asked for more, need not say goodbye.
 COMPLETE_SILENCE = timedelta(minutes=15)
+NEAR = timedelta(minutes=1)
 BROKEN = "the assistant could not answer what was written"
 SILENCE = TextReply(text="", by="rules")
 ASKED_BY_MESSAGE = "Thank you. We have sent you a text message with a question."
@@ -71,12 +75,19 @@ class Batch:
     conversation: Conversation
     events: tuple[InboundEvent, ...]
     exchanges: int
-    raised: frozenset[str]
+    turn: TextTurn
 
     @property
     def text(self) -> str:
         """What the contact said."""
         return "\n".join(filter(None, map(answers.text_of, self.events)))
+
+    @property
+    def told(self) -> set[str]:
+        """The fields told in it before: beside its words, or to a process that died over it."""
+        since, key = self.events[0].received_at, self.conversation.id
+        rows = [row for row in self.turn.history if row.conversation_id == key]
+        return {row.name for row in rows if row.created_at >= since}
 
     @property
     def is_silent(self) -> bool:
@@ -101,10 +112,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """An answer that is committed; `more`: the contact has said something else meanwhile."""
+    """An answer that is committed; `more`: the contact has said something else meanwhile.
+
+    `writes`: messages go out.
+    """
 
     answer: Answer
     more: bool
+    writes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +135,14 @@ class Clerk:
         given: dict[int, Answer] = {}
         while (batch := await self._claim(conversation_id)) is not None:
             decision = await self._decide(batch)
-            await self._identify(batch)
+            await self._identify(batch, decision)
             settled = await patiently(partial(self._settle, batch, decision), seconds=REPLY_SECONDS)
             self.held.pop(conversation_id, None)
             if settled is None:
                 break
             given |= {event.id: settled.answer for event in batch.events if event.id is not None}
-            self.state["outbox"].poke()
+            if settled.writes:
+                self.state["outbox"].poke()
             if not settled.more:
                 break
         return given
@@ -143,9 +159,10 @@ class Clerk:
         now = self.clock()
         until = now + LEASE
         async with self.state["db"].write() as session:
-            if not await lease.take(session, conversation_id, until, now=now):
+            conversation = await lease.take(session, conversation_id, until, now=now)
+            if conversation is None:
                 return None
-            batch = await self._batch(session, conversation_id, until)
+            batch = await self._batch(session, conversation, until)
             if batch is None:
                 await lease.give_up(session, conversation_id, until)
                 return None
@@ -153,27 +170,28 @@ class Clerk:
         return batch
 
     async def _batch(
-        self, session: AsyncSession, conversation_id: uuid.UUID, until: datetime
+        self, session: AsyncSession, conversation: Conversation, until: datetime
     ) -> Batch | None:
-        conversation = await session.get_one(Conversation, conversation_id, populate_existing=True)
-        query = unanswered().where(InboundEvent.conversation_id == conversation_id)
-        if conversation.channel not in BY_MESSAGE:
+        query = unanswered().where(InboundEvent.conversation_id == conversation.id)
+        if conversation.channel not in Channel.by_message():
             query = query.limit(1)
         events = (await session.exec(query.order_by(col(InboundEvent.id)))).all()
         if not events:
             return None
         for event in events:
             await answers.write_turn(session, conversation, event)
-        tenant = await session.get_one(Tenant, conversation.tenant_id)
-        lead = await session.get_one(Lead, conversation.lead_id)
+        count = answers.count_of_turns(conversation).scalar_subquery()
+        whose = select(Tenant, Lead.profile, count).join(Lead, col(Lead.tenant_id) == Tenant.id)
+        whose = whose.where(Lead.id == conversation.lead_id)
+        tenant, profile, exchanges = (await session.exec(whose)).one()
         return Batch(
             lease=until,
             tenant=tenant,
-            profile=profile_of(self.state["profiles"], tenant, lead),
+            profile=profile_named(self.state["profiles"], tenant, profile),
             conversation=conversation,
             events=tuple(events),
-            exchanges=await answers.contact_turns(session, conversation),
-            raised=await _raised(session, conversation),
+            exchanges=exchanges,
+            turn=await text_turn.read_in(session, conversation),
         )
 
     # --- reply
@@ -182,11 +200,11 @@ class Clerk:
         """Return what to say, and why a person is to take over; raises only `DatabaseDown`."""
         if batch.is_silent:
             return Decision(SILENCE)
-        if (handover := self._rule(batch)) is not None:  # no model is needed for that
+        if (handover := await self._rule(batch)) is not None:  # no model is needed for that
             return Decision(TextReply(text=TO_PERSON, by="rules"), handover)
         try:
             async with asyncio.timeout(REPLY_SECONDS):
-                reply = await self._assistant(batch).reply(batch.conversation)
+                reply = await self._assistant(batch).reply(batch.conversation, batch.turn)
         except DatabaseDown:
             raise
         except Exception:  # whatever broke, the contact gets a word and a person gets the task
@@ -211,9 +229,9 @@ class Clerk:
         if batch.profile.escalation.high_value is not None:
             async with self.state["db"].read() as session:
                 worth = _worth(await values.current(session, batch.conversation.lead_id))
-        return self._rule(batch, confidence=reply.confidence, value=worth)
+        return await self._rule(batch, confidence=reply.confidence, value=worth)
 
-    def _rule(
+    async def _rule(
         self, batch: Batch, *, confidence: float | None = None, value: int | None = None
     ) -> Handover | None:
         found = escalation.trigger(
@@ -223,21 +241,18 @@ class Clerk:
             confidence=confidence,
             value=value,
         )
-        if found is None or (found[0] in _ONCE and found[0] in batch.raised):
-            return None
-        return found
+        if found is None or found[0] not in _ONCE:
+            return found
+        async with self.state["db"].read() as session:
+            return None if found[0] in await _raised(session, batch.conversation) else found
 
     # --- settle
 
-    async def _identify(self, batch: Batch) -> None:
+    async def _identify(self, batch: Batch, decision: Decision) -> None:
         """Find out whether what was said tells who it is: that may join two leads into one."""
-        query = select(FieldValue.id).where(
-            FieldValue.conversation_id == batch.conversation.id,
-            col(FieldValue.created_at) >= batch.events[0].received_at,
-        )
-        async with self.state["db"].read() as session:
-            if (await session.exec(query.limit(1))).first() is None:
-                return
+        told = batch.told | decision.reply.told
+        if not decision.is_broken and not tells_who(batch.profile, told):
+            return
         try:
             async with self.state["db"].write() as session:
                 await identity.settle(session, batch.conversation, batch.profile, now=self.clock())
@@ -250,12 +265,10 @@ class Clerk:
         """Commit the answer; None when the lease ran out and somebody else was faster."""
         now = self.clock()
         async with self.state["db"].write() as session:
-            if not await lease.give_up(session, batch.conversation.id, batch.lease):
+            conversation = await lease.lay_down(session, batch.conversation.id, batch.lease)
+            if conversation is None:
                 log.warning("answered elsewhere", conversation_id=str(batch.conversation.id))
                 return None
-            conversation = await session.get_one(
-                Conversation, batch.conversation.id, populate_existing=True
-            )
             if conversation.assistant_paused:  # a person took it while the answer was worked out
                 decision = Decision(replace(SILENCE, usage=decision.reply.usage))
             return await self._write(session, batch, conversation, decision, now=now)
@@ -274,28 +287,38 @@ class Clerk:
         conversation.language = reply.language or conversation.language
         conversations.add_usage(conversation, reply.usage)
         text = decision.text or _instead(batch)
-        if await self._ask_by_message(session, batch, conversation, now=now):
+        is_asked = await self._ask_by_message(session, batch, conversation, now=now)
+        if is_asked:
             text = ASKED_BY_MESSAGE
         if text:
             await answers.write_reply(session, conversation, batch.events[-1], text, now=now)
-        if text and self._goes_by_message(conversation):
+        is_sent = bool(text) and self._goes_by_message(conversation)
+        if is_sent:
             await store.queue(session, conversation, text, purpose=Purpose.REPLY, now=now)
         if decision.handover is not None or decision.is_broken:
             await self._hand_over(session, batch, conversation, decision, now=now)
             await session.flush()
             await session.refresh(conversation)
+        rows = await values.history(session, conversation.lead_id)
         answer = await answers.give(
-            session, batch.profile, conversation, batch.events, text, now=now
+            session,
+            batch.profile,
+            conversation,
+            batch.events,
+            text,
+            rows=rows,
+            turn_count=batch.exchanges,
+            now=now,
         )
         more = await _waits(session, conversation)
         if not more:
-            await self._time_its_end(session, batch, conversation, reply, now=now)
-        return Settled(answer, more)
+            await self._time_its_end(session, batch, conversation, reply, rows, now=now)
+        return Settled(answer, more, writes=is_asked or is_sent or decision.handover is not None)
 
     def _goes_by_message(self, conversation: Conversation) -> bool:
         """Return whether it can: there is an account, and who wrote has a number (not "ACME")."""
         is_possible = self.state["twilio"] is not None and conversation.from_number is not None
-        return is_possible and conversation.channel in BY_MESSAGE
+        return is_possible and conversation.channel in Channel.by_message()
 
     async def _ask_by_message(
         self, session: AsyncSession, batch: Batch, conversation: Conversation, *, now: datetime
@@ -343,6 +366,7 @@ class Clerk:
         batch: Batch,
         conversation: Conversation,
         reply: TextReply,
+        rows: Sequence[FieldValue],
         *,
         now: datetime,
     ) -> None:
@@ -352,10 +376,11 @@ class Clerk:
             await conversations.call_over(session, conversation.id, now=now, reason=reason)
             return
         silence = self._silence
-        known = await values.known(session, conversation.lead_id)
+        known = values.told(values.choose(rows))
         if all(field.key in known for field in batch.profile.required):
             silence = min(silence, COMPLETE_SILENCE)
-        await conversations.continue_until(session, conversation.id, now + silence)
+        if not _is_kept_open(conversation, now + silence):
+            await conversations.continue_until(session, conversation.id, now + silence)
 
 
 def unanswered() -> Any:
@@ -376,6 +401,13 @@ def _instead(batch: Batch) -> str:
     """Return what is said where there was nothing to answer: a form without a message."""
     is_form = batch.conversation.channel == Channel.WEB_FORM
     return answers.LATER if is_form and not batch.text and not batch.is_silent else ""
+
+
+def _is_kept_open(conversation: Conversation, moment: datetime) -> bool:
+    """Whether it rests about until `moment` anyway: so it was written when the message came in."""
+    is_open = conversation.status == ConversationStatus.OPEN and conversation.ended_at is None
+    until = conversation.finish_after
+    return is_open and until is not None and abs(moment - until) < NEAR
 
 
 async def _raised(session: AsyncSession, conversation: Conversation) -> frozenset[str]:

@@ -10,7 +10,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
 from ivr.channels.inbound import Answer, Inbound
-from ivr.conversations import Said
 from ivr.db.tables import Conversation, InboundEvent, Lead, Role, Turn
 from ivr.leads import funnel, identity
 from ivr.leads.profile import Profile
@@ -32,11 +31,16 @@ async def write_turn(
     session: AsyncSession, conversation: Conversation, event: InboundEvent
 ) -> None:
     """Write down what the contact said, once, behind everything that was said before."""
-    item_id = f"in_{event.id}"
-    query = select(Turn.id).where(Turn.conversation_id == conversation.id, Turn.item_id == item_id)
-    if not text_of(event) or (await session.exec(query)).first() is not None:
+    if not text_of(event):
         return
-    await _write(session, conversation, item_id, Role.CALLER, text_of(event), event.received_at)
+    await conversations.write_behind(
+        session,
+        conversation,
+        item_id=f"in_{event.id}",
+        role=Role.CALLER,
+        text=text_of(event),
+        said_at=event.received_at,
+    )
 
 
 async def write_reply(
@@ -48,20 +52,14 @@ async def write_reply(
     now: datetime,
 ) -> None:
     """Write down what was said to an event, the last one of those that it answers."""
-    await _write(session, conversation, f"out_{event.id}", Role.ASSISTANT, text, now)
-
-
-async def _write(
-    session: AsyncSession,
-    conversation: Conversation,
-    item_id: str,
-    role: Role,
-    text: str,
-    said_at: datetime,
-) -> None:
-    position = await conversations.next_position(session, conversation.id)
-    said = Said(item_id=item_id, position=position, role=role, text=text, said_at=said_at)
-    await conversations.write_turn(session, conversation, said)
+    await conversations.write_behind(
+        session,
+        conversation,
+        item_id=f"out_{event.id}",
+        role=Role.ASSISTANT,
+        text=text,
+        said_at=now,
+    )
 
 
 async def give(
@@ -71,18 +69,23 @@ async def give(
     events: Sequence[InboundEvent],
     response: str,
     *,
+    rows: Sequence[FieldValue],
+    turn_count: int,
     now: datetime,
 ) -> Answer:
-    """Note that these events are answered, all by one answer, and return it."""
-    await session.flush()
-    lead = await session.get_one(Lead, conversation.lead_id, populate_existing=True)
+    """Note that these events are answered, all by one answer, and return it.
+
+    `rows` are the values of the lead, `turn_count` is how often the contact has spoken.
+    """
+    stage = select(Lead.stage).where(Lead.id == conversation.lead_id)
+    shown = await identity.among(session, conversation, rows)
     answer = Answer(
         response=response,
         conversation_id=str(conversation.id),
         session_id=conversation.session_key,
-        turn_count=await contact_turns(session, conversation),
-        stage=lead.stage,
-        lead_data=funnel.lead_data(profile, await identity.shown(session, conversation)),
+        turn_count=turn_count,
+        stage=(await session.exec(stage)).one(),
+        lead_data=funnel.lead_data(profile, shown),
         timestamp=now.isoformat(),
         with_person=conversation.assistant_paused,
     )
@@ -94,7 +97,11 @@ async def give(
 
 async def contact_turns(session: AsyncSession, conversation: Conversation) -> int:
     """Return how often the contact has spoken."""
-    query = select(func.count()).where(
+    return (await session.exec(count_of_turns(conversation))).one()
+
+
+def count_of_turns(conversation: Conversation) -> Any:
+    """Return the query for how often the contact has spoken."""
+    return select(func.count()).where(
         Turn.conversation_id == conversation.id, Turn.role == Role.CALLER
     )
-    return (await session.exec(query)).one()

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 
 from ivr.channels import json_door
 from ivr.channels.inbound import Inbound
@@ -21,17 +21,18 @@ class ChatMessage(BaseModel):
     message: Annotated[Text, Field(min_length=1)]
     conversation_id: Name | None = None
     session_id: Name | None = Field(None, description="an id of your own, or a conversation_id")
+    event_id: Name | None = Field(None, validation_alias=AliasChoices("event_id", "id"))
     role: Literal["lead", "agent"] = "lead"
 
 
 @router.post("/chat")
 async def chat(body: ChatMessage, tenant: Staff, desk: TheDesk, key: EventId) -> Said:
-    """Answer a message; the same Idempotency-Key gets the same answer."""
+    """Answer a message; the same Idempotency-Key or `event_id` gets the same answer."""
     if body.role == "agent":
         raise BadRequest("role: commands of staff are not understood yet; expected lead")
     inbound = Inbound(
         channel=Channel.CHAT,
-        event_id=json_door.event_id(key),
+        event_id=json_door.event_id(key, body.event_id),
         text=body.message,
         now=utc_now(),
         session_key=body.session_id or None,

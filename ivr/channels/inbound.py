@@ -8,8 +8,6 @@ from typing import Any
 
 from ivr.db.tables import Channel, Tenant
 
-# Whoever writes here gets the answer by message, later; everywhere else in the response.
-BY_MESSAGE = frozenset({Channel.SMS, Channel.WHATSAPP})
 TEXT_CHANNELS = frozenset(Channel) - {Channel.VOICE}
 
 
@@ -40,7 +38,7 @@ class Inbound:
     @property
     def kind(self) -> str:
         """What sort of event it is: a MessageSid is one message, through whichever door it came."""
-        return "message" if self.channel in BY_MESSAGE else self.channel
+        return "message" if self.channel in Channel.by_message() else self.channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

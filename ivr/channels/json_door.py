@@ -115,6 +115,11 @@ async def converse(desk: Desk, tenant: Tenant, inbound: Inbound) -> Answer:
         ) from None
 
 
-def said(answer: Answer) -> Said:
-    """Return an answer in the words of the wire."""
-    return Said(**answer.dump())
+def said(answer: Answer, *, is_public: bool = False) -> Said:
+    """Return an answer in the words of the wire.
+
+    `is_public`: asked with a publishable key. It lies open, and a session id may be guessed: nobody
+    reads there what we know.
+    """
+    whole = Said(**answer.dump())
+    return whole.model_copy(update={"stage": None, "lead_data": {}}) if is_public else whole

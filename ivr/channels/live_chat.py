@@ -1,6 +1,6 @@
 """POST /webhooks/live-chat: a message of a visitor of the business's own web site."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import AliasChoices, BaseModel, Field
@@ -12,9 +12,6 @@ from ivr.db.tables import Channel, utc_now
 from ivr.doors.credentials import IsPublic, Visitor
 
 router = APIRouter(route_class=JsonRoute, tags=["webhooks"])
-
-# A publishable key lies open, and a session id may be guessed: nobody reads there what we know.
-_HIDDEN: dict[str, Any] = {"stage": None, "lead_data": {}}
 
 
 class VisitorMessage(BaseModel):
@@ -45,5 +42,5 @@ async def live_chat(
         given={name: value for name, value in typed.items() if value},
         payload=body.model_dump(mode="json"),
     )
-    answer = json_door.said(await json_door.converse(desk, tenant, inbound))
-    return answer.model_copy(update=_HIDDEN) if is_public else answer
+    answer = await json_door.converse(desk, tenant, inbound)
+    return json_door.said(answer, is_public=is_public)

@@ -6,7 +6,7 @@ does but us.
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ivr.channels.inbound import BY_MESSAGE, Inbound
+from ivr.channels.inbound import Inbound
 from ivr.db.engine import storable
 from ivr.db.tables import (
     Channel,
@@ -28,7 +28,7 @@ async def note(
     """Write down what the message says about messages; return whether that ends the matter."""
     if inbound.consent and conversation.from_number:
         await _allow_by_form(session, inbound, conversation)
-    if inbound.channel not in BY_MESSAGE or not inbound.address:
+    if inbound.channel not in Channel.by_message() or not inbound.address:
         return False
     was_revoked = await consent.is_revoked(
         session, conversation.tenant_id, inbound.address, inbound.channel
@@ -58,7 +58,7 @@ async def _allow_by_form(
     session: AsyncSession, inbound: Inbound, conversation: Conversation
 ) -> None:
     assert conversation.from_number, "looked at before"
-    for channel in (Channel.SMS, Channel.WHATSAPP):
+    for channel in sorted(Channel.by_message()):
         await consent.record(
             session,
             conversation.tenant_id,

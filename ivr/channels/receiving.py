@@ -16,17 +16,16 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from ivr import conversations
 from ivr.channels import answers, given, opt_outs
 from ivr.channels.case import ACTIVE, Case
-from ivr.channels.inbound import BY_MESSAGE, Answer, Received
+from ivr.channels.inbound import Answer, Received
 from ivr.conversations import ConversationStore
-from ivr.db.tables import Channel, Conversation, InboundEvent, Tenant
+from ivr.db.tables import Channel, Conversation, InboundEvent, Lead, Tenant
 from ivr.errors import Conflict, NotFound
-from ivr.leads import conclusion, escalations, intake, stages
+from ivr.leads import conclusion, escalations, intake, stages, values
 from ivr.leads.fields import Field
 from ivr.leads.intake import Enquiry
 from ivr.messages import store
 
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_CHATS = frozenset({Channel.CHAT, Channel.LIVE_CHAT})  # one may be continued through the other
 
 
 async def write_down(session: AsyncSession, case: Case) -> Received:
@@ -37,19 +36,27 @@ async def write_down(session: AsyncSession, case: Case) -> Received:
     event_id = await _note_event(session, case)
     if event_id is None:
         return await _seen_before(session, case)
-    conversation = await _conversation(session, case)
+    conversation, lead = await _conversation(session, case)
     await session.exec(
         update(InboundEvent)
         .where(col(InboundEvent.id) == event_id)
         .values(conversation_id=conversation.id)
+        .execution_options(synchronize_session=False)
     )
-    await _welcome(session, case, conversation)
+    await _welcome(session, case, conversation, lead)
     answer = None
     if (words := await _said_instead(session, case, conversation)) is not None:
         event = await session.get_one(InboundEvent, event_id)
         await answers.write_turn(session, conversation, event)
         answer = await answers.give(
-            session, case.profile, conversation, [event], words, now=case.inbound.now
+            session,
+            case.profile,
+            conversation,
+            [event],
+            words,
+            rows=await values.history(session, conversation.lead_id),
+            turn_count=await answers.contact_turns(session, conversation),
+            now=case.inbound.now,
         )
     return Received(case.tenant, event_id, conversation.id, answer)
 
@@ -79,38 +86,37 @@ async def _seen_before(session: AsyncSession, case: Case) -> Received:
         InboundEvent.provider_id == inbound.event_id,
     )
     event = (await session.exec(query)).one()
-    if inbound.channel not in BY_MESSAGE and event.payload != answers.kept(inbound):
-        raise Conflict("Idempotency-Key: was used with another request")
+    if inbound.channel not in Channel.by_message() and event.payload != answers.kept(inbound):
+        raise Conflict("Idempotency-Key, or event_id: was used with another request")
     assert event.id is not None and event.conversation_id is not None, "committed together"
     answer = Answer(**event.answer) if event.answer and event.answered_at else None
     return Received(case.tenant, event.id, event.conversation_id, answer)
 
 
-async def _conversation(session: AsyncSession, case: Case) -> Conversation:
-    """Return the conversation, locked: what comes at the same moment is written down after this."""
-    session_key = case.inbound.session_key
+async def _conversation(session: AsyncSession, case: Case) -> tuple[Conversation, Lead]:
+    """Return conversation and lead, locked: what comes at the same moment is written after this."""
     if (found := await _known(session, case)) is not None:
-        session_key = found.session_key
-        case_channel = Channel(found.channel)
-        await conclusion.lock(session, found.id)
-    else:
-        case_channel = case.inbound.channel
-    enquiry = _enquiry(case, case_channel, session_key or str(uuid.uuid4()))
+        lead = await intake.heard_again(session, found, case.profile, now=case.inbound.now)
+        return found, lead
+    enquiry = _enquiry(case, case.inbound.session_key or str(uuid.uuid4()))
     entered = await intake.enter(session, case.tenant, case.profile, enquiry)
-    return await conclusion.lock(session, entered.id)
+    conversation = await conclusion.lock(session, entered.id)
+    return conversation, await stages.lock(session, conversation.lead_id)
 
 
 async def _known(session: AsyncSession, case: Case) -> Conversation | None:
-    """Return the conversation that the contact names; a session id may be the name of one."""
+    """Return, locked, the conversation that the contact names; a session id may name one."""
     inbound = case.inbound
     named = inbound.conversation_id or inbound.session_key
     if named is None:
         return None
     if inbound.conversation_id is None:
-        this_channel = await ConversationStore(session, case.tenant.id).find(inbound.channel, named)
+        its_tenants = ConversationStore(session, case.tenant.id)
+        this_channel = await its_tenants.find(inbound.channel, named, locked=True)
         if this_channel is not None:
             return this_channel
-    found = await _by_id(session, case.tenant, named) if inbound.channel in _CHATS else None
+    is_chat = inbound.channel in Channel.chats()
+    found = await _by_id(session, case.tenant, named) if is_chat else None
     if found is None and inbound.conversation_id is not None:
         raise NotFound("conversation_id: no such conversation")
     return found
@@ -124,13 +130,15 @@ async def _by_id(session: AsyncSession, tenant: Tenant, named: str) -> Conversat
     query = select(Conversation).where(
         Conversation.id == key,
         Conversation.tenant_id == tenant.id,
-        col(Conversation.channel).in_(_CHATS),
+        col(Conversation.channel).in_(Channel.chats()),
     )
-    return (await session.exec(query)).one_or_none()
+    locked = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return (await session.exec(locked)).one_or_none()
 
 
-def _enquiry(case: Case, channel: Channel, session_key: str) -> Enquiry:
+def _enquiry(case: Case, session_key: str) -> Enquiry:
     inbound = case.inbound
+    channel = inbound.channel
     is_form = channel == Channel.WEB_FORM
     typed_phone = inbound.given.get("phone")
     return Enquiry(
@@ -143,7 +151,7 @@ def _enquiry(case: Case, channel: Channel, session_key: str) -> Enquiry:
         provider=inbound.provider,
         name=inbound.given.get("name"),
         email=inbound.given.get("email"),
-        chat_id=session_key if channel in _CHATS else None,
+        chat_id=session_key if channel in Channel.chats() else None,
         event_id=inbound.event_id,
     )
 
@@ -158,13 +166,14 @@ def _as_number(case: Case, typed: str | None) -> str | None:
     return intake.caller_number(typed)
 
 
-async def _welcome(session: AsyncSession, case: Case, conversation: Conversation) -> None:
+async def _welcome(
+    session: AsyncSession, case: Case, conversation: Conversation, lead: Lead
+) -> None:
     """Keep the conversation open, and write down what came beside the words."""
     inbound, now = case.inbound, case.inbound.now
     await conversations.continue_until(session, conversation.id, now + case.silence)
-    lead = await stages.lock(session, conversation.lead_id)
     await stages.inbound(session, lead, case.profile, now=now)
-    if inbound.channel in BY_MESSAGE:
+    if inbound.channel in Channel.by_message():
         await store.received(
             session,
             conversation,
@@ -200,5 +209,5 @@ async def _said_instead(
         )
         return ""
     if case.tenant.status != ACTIVE:
-        return "" if case.inbound.channel in BY_MESSAGE else answers.LATER
+        return "" if case.inbound.channel in Channel.by_message() else answers.LATER
     return None

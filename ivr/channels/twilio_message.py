@@ -57,7 +57,7 @@ async def respond(request: Request[Any], translate: Translate) -> Response:
 def required(form: Form, name: str) -> str:
     """Return a field of the form; raise `BadRequest` without it."""
     if not form.get(name):
-        raise BadRequest(f"{name}: expected in a message of Twilio's")
+        raise BadRequest(f"{name}: expected in a request of Twilio's")
     return form[name]
 
 

@@ -69,5 +69,5 @@ async def web_form(
         consent=body.consent,
         payload={json_door.sound(key): value for key, value in body.model_dump().items()},
     )
-    answer = json_door.said(await json_door.converse(desk, tenant, inbound))
-    return answer.model_copy(update={"stage": None, "lead_data": {}}) if is_public else answer
+    answer = await json_door.converse(desk, tenant, inbound)
+    return json_door.said(answer, is_public=is_public)

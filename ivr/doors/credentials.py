@@ -4,6 +4,8 @@ Dependencies for FastAPI routes. A publishable key lies open in a web page, so i
 doors that ask for `visitor`, and only from its own origin.
 """
 
+import uuid
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -11,8 +13,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import api_keys
 from ivr.db import Database
-from ivr.db.tables import ApiKey, KeyKind, Tenant
-from ivr.errors import Forbidden, Unauthorized
+from ivr.db.tables import ApiKey, KeyKind, Tenant, utc_now
+from ivr.errors import DatabaseDown, Forbidden, Unauthorized
 
 _MISSING = "X-API-Key: expected a key of yours, or Authorization: Bearer with one"
 
@@ -42,7 +44,16 @@ async def _tenant(request: Request, *, publishable: bool) -> Tenant:
         key = await _known(session, given)
         if key.kind == KeyKind.PUBLISHABLE:
             _check_origin(request, key, opens=publishable)
-        return await session.get_one(Tenant, key.tenant_id)
+        tenant = await session.get_one(Tenant, key.tenant_id)
+    if key.last_used_at is None or key.last_used_at < utc_now() - api_keys.NOTED:
+        request.state["background"].start(_note_use(db, key.id))
+    return tenant
+
+
+async def _note_use(db: Database, key_id: uuid.UUID) -> None:
+    with suppress(DatabaseDown):  # the next request notes it
+        async with db.write() as session:
+            await api_keys.note_use(session, key_id, now=utc_now())
 
 
 def _given(request: Request) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ivr.db.tables import Channel, Conversation
 
-CHATS = frozenset({Channel.CHAT, Channel.LIVE_CHAT})
 PHONES = frozenset({Channel.VOICE, Channel.SMS, Channel.WHATSAPP, Channel.MISSED_CALL})
 # In a conversation's state: the visitor's id where it is not the session's, and what was typed
 # beside the first message: {"phone", "email", "name"}.
@@ -25,7 +24,7 @@ class Address:
 
 def shown_address(conversation: Conversation) -> Address | None:
     """Return what the network shows of who it is; None for a form, and a withheld number."""
-    if conversation.channel in CHATS:
+    if conversation.channel in Channel.chats():
         return Address("chat", conversation.state.get(CHAT_ID, conversation.session_key))
     if conversation.channel in PHONES and conversation.from_number:
         return Address("phone", conversation.from_number)

@@ -157,10 +157,7 @@ async def _settle(
     *,
     now: datetime,
 ) -> Tenant:
-    """Find out whose conversation it was, before anything is locked, for it locks contacts.
-
-    Returns the business whose it is.
-    """
+    """Find out with whom it was, before anything else is locked; return the business."""
     conversation, tenant, lead = await look(session, conversation_id)
     if is_open(conversation, episode) and not is_concluded(conversation, episode):
         profile = profile_of(profiles, tenant, lead)
@@ -365,7 +362,9 @@ async def _news(
         return None
     query = select(Submission).where(Submission.lead_id == lead.id)
     latest = (await session.exec(query.order_by(col(Submission.created_at).desc()))).first()
-    told = latest.lead_data if latest else {}
+    if latest is None:
+        return f"not submitted: the lead was closed before, as {lead.stage}"
+    told = latest.lead_data
     new = [item.label for item in profile.fields if data[item.key] != told.get(item.key)]
     if not new:
         return None

@@ -15,6 +15,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.tables import (
+    Channel,
     Contact,
     ContactPoint,
     Conversation,
@@ -26,7 +27,7 @@ from ivr.db.tables import (
 )
 from ivr.errors import Conflict
 from ivr.leads import merging, open_leads, stages
-from ivr.leads.addresses import CHATS, PHONES, shown_address
+from ivr.leads.addresses import PHONES, shown_address
 from ivr.leads.person import Person, names_of, since_of
 from ivr.leads.profile import Profile
 from ivr.leads.same_name import Verdict, compare, compare_with_all
@@ -197,9 +198,9 @@ def _from_there(conversation: Conversation) -> Any:
         .join(Conversation, col(Conversation.lead_id) == col(Lead.id))
         .where(Conversation.tenant_id == conversation.tenant_id)
     )
-    if conversation.channel in CHATS:
+    if conversation.channel in Channel.chats():
         return query.where(
-            col(Conversation.channel).in_(CHATS),
+            col(Conversation.channel).in_(Channel.chats()),
             Conversation.session_key == conversation.session_key,
         )
     return query.where(

@@ -35,9 +35,6 @@ from ivr.leads.staff import SHORT, Staff
 from ivr.messages import consent, store
 from ivr.webhooks import outbox
 
-WRITTEN = frozenset({Channel.SMS, Channel.WHATSAPP})  # they have a number to write to
-CHATS = frozenset({Channel.CHAT, Channel.LIVE_CHAT})  # they read what is there
-
 
 async def open_for(
     session: AsyncSession,
@@ -178,9 +175,9 @@ async def staff_says(
     escalation = await open_of(session, conversation.id)
     if escalation is None or escalation.assignee != who:
         raise Conflict("take the escalation first: the contact hears one voice at a time")
-    if conversation.channel not in WRITTEN | CHATS:
+    if conversation.channel not in Channel.by_message() | Channel.chats():
         raise Conflict(f"nothing can be written to a {conversation.channel} conversation")
-    if conversation.channel in WRITTEN:
+    if conversation.channel in Channel.by_message():
         await _demand_reachable(session, conversation)
     said = Said(
         item_id=f"staff_{uuid.uuid4().hex}",
@@ -190,7 +187,7 @@ async def staff_says(
         said_at=now,
     )
     await conversations.write_turn(session, conversation, said)
-    if conversation.channel in WRITTEN:
+    if conversation.channel in Channel.by_message():
         await store.queue(session, conversation, text, purpose=Purpose.REPLY, now=now)
 
 

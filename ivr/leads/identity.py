@@ -43,7 +43,7 @@ from ivr.db.tables import (
     ReviewKind,
 )
 from ivr.leads import departure, merging, values
-from ivr.leads.addresses import CHAT_ID, CHATS, TYPED, Address, shown_address
+from ivr.leads.addresses import CHAT_ID, TYPED, Address, shown_address
 from ivr.leads.departure import begin_anew
 from ivr.leads.merging import split
 from ivr.leads.person import Person, names_of, person_of
@@ -51,7 +51,6 @@ from ivr.leads.profile import Profile
 from ivr.leads.same_name import Verdict, compare_with_all
 
 __all__ = [
-    "CHATS",
     "CHAT_ID",
     "TYPED",
     "Address",

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import phonenumbers
-from sqlalchemy import or_, update
+from sqlalchemy import bindparam, case, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -26,11 +26,21 @@ from ivr.db.tables import (
 )
 from ivr.leads import fields, identity, open_leads, values, waiting
 from ivr.leads.fields import Accepted, Field
-from ivr.leads.identity import CHATS, Address
+from ivr.leads.identity import Address
 from ivr.leads.profile import Profile
 
 # Who writes again so soon after the lead was handed over, or given up, speaks of the same matter.
 SAME_MATTER = timedelta(days=7)
+_NOW = bindparam("now", type_=Lead.__table__.c.last_inbound_at.type)  # type: ignore[attr-defined]  # by its metaclass
+_HEARD_FROM = (
+    update(Lead)
+    .where(col(Lead.id) == bindparam("lead"))
+    .values(
+        last_inbound_at=case((col(Lead.last_inbound_at) > _NOW, Lead.last_inbound_at), else_=_NOW)
+    )
+    .returning(Lead)
+    .execution_options(populate_existing=True, synchronize_session=False)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,10 @@ async def _begin(db: Database, tenant: Tenant, profile: Profile, enquiry: Enquir
 
 
 async def enter(
-    session: AsyncSession, tenant: Tenant, profile: Profile, enquiry: Enquiry
+    session: AsyncSession,
+    tenant: Tenant,
+    profile: Profile,
+    enquiry: Enquiry,
 ) -> Conversation:
     """Write contact, lead and conversation down, or find them, and return the conversation.
 
@@ -97,9 +110,16 @@ async def enter(
     found = await ConversationStore(session, tenant.id).find(enquiry.channel, enquiry.session_key)
     if found is None:
         return await _come(session, tenant, profile, enquiry)
-    await _turn_to_new_matter(session, found, profile, now=enquiry.now)
-    await _heard_from(session, found.lead_id, now=enquiry.now)
+    await heard_again(session, found, profile, now=enquiry.now)
     return found
+
+
+async def heard_again(
+    session: AsyncSession, conversation: Conversation, profile: Profile, *, now: datetime
+) -> Lead:
+    """Note that a conversation goes on, or begins anew; return the lead it is about, locked."""
+    await _turn_to_new_matter(session, conversation, profile, now=now)
+    return await _heard_from(session, conversation.lead_id, now=now)
 
 
 async def _come(
@@ -160,8 +180,10 @@ async def _turn_to_new_matter(
 
     Who has just been handed over and says thanks has no new matter; after a while they have.
     """
+    if conversation.status == ConversationStatus.OPEN:
+        return
     lead = await session.get_one(Lead, conversation.lead_id)
-    if lead.closed_at is None or conversation.status == ConversationStatus.OPEN:
+    if lead.closed_at is None:
         return
     newer = await open_leads.of_contact(session, lead.contact_id, profile.key)
     if newer is None and now - lead.closed_at > SAME_MATTER:
@@ -175,16 +197,12 @@ async def _turn_to_new_matter(
         await session.flush()
 
 
-async def _heard_from(session: AsyncSession, lead_id: uuid.UUID, *, now: datetime) -> None:
-    await session.exec(
-        update(Lead)
-        .where(
-            col(Lead.id) == lead_id,
-            or_(col(Lead.last_inbound_at).is_(None), col(Lead.last_inbound_at) < now),
-        )
-        .values(last_inbound_at=now)
-    )
+async def _heard_from(session: AsyncSession, lead_id: uuid.UUID, *, now: datetime) -> Lead:
+    """Note when a lead was heard from last; its row is locked by that, and as it is now."""
+    heard: Any = await session.exec(_HEARD_FROM, params={"lead": lead_id, "now": now})
+    lead: Lead = heard.scalar_one()
     await waiting.wait_longer(session, lead_id, now=now)
+    return lead
 
 
 async def _open_lead(
@@ -202,7 +220,7 @@ def _address(enquiry: Enquiry) -> Address | None:
     """Return what the network showed of who it is; a withheld number is a new person each time."""
     if enquiry.channel == Channel.WEB_FORM:
         return None
-    if enquiry.channel in CHATS:
+    if enquiry.channel in Channel.chats():
         return Address("chat", enquiry.chat_id or enquiry.session_key)
     return Address("phone", enquiry.caller) if enquiry.caller else None
 

@@ -1,7 +1,7 @@
 """What one conversation tells about the person it is with, read from its rows; decides nothing."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -65,6 +65,11 @@ async def person_of(session: AsyncSession, conversation_id: uuid.UUID, profile: 
         since=since,
         is_known=is_known,
     )
+
+
+def tells_who(profile: Profile, names: Collection[str]) -> bool:
+    """Whether any of these fields says who somebody is: a name, a phone number, an e-mail."""
+    return not set(names).isdisjoint(_keys(profile, ("person_name", *PHONES, "email")))
 
 
 async def names_of(

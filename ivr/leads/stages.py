@@ -182,8 +182,7 @@ async def pin(
     is kept. Raises `Unprocessable` with the valid stages, `Conflict` for a merged lead.
     """
     demand_stage(profile, stage)
-    if lead.lifecycle == Lifecycle.MERGED:
-        raise Conflict(f"lead {lead.id} was merged into another one")
+    _refuse_merged(lead)
     reason = storable(reason)
     await _set_flags(session, lead, profile, stage, now=now)
     lead.stage_pin = stage
@@ -196,12 +195,21 @@ async def pin(
 async def unpin(
     session: AsyncSession, lead: Lead, profile: Profile, *, actor: str, reason: str, now: datetime
 ) -> bool:
-    """Let the stage of a locked lead follow from its values again; return whether it moved."""
+    """Let the stage of a locked lead follow from its values again; return whether it moved.
+
+    Raises `Conflict` for a merged lead.
+    """
+    _refuse_merged(lead)
     lead.stage_pin = lead.lost_reason = None
     reached = stage_of(profile, reaching(profile, await values.current(session, lead.id)))
     made = await _placed(session, lead, profile, reached, Cause(actor, reason, now))
     await moves.write(session, lead, made)
     return any(one.axis is Axis.STAGE for one in made)
+
+
+def _refuse_merged(lead: Lead) -> None:
+    if lead.lifecycle == Lifecycle.MERGED:
+        raise Conflict(f"lead {lead.id} was merged into another one")
 
 
 async def inbound(session: AsyncSession, lead: Lead, profile: Profile, *, now: datetime) -> None:

@@ -353,10 +353,10 @@ class Submissions:
 async def _lock_lead(session: AsyncSession, submission_id: uuid.UUID) -> Lead:
     """Return, locked, the lead that the submission belongs to: a merge may have moved it."""
     whose = select(Submission.lead_id).where(Submission.id == submission_id)
-    lead = await stages.lock(session, (await session.exec(whose)).one())
-    while (lead_id := (await session.exec(whose)).one()) != lead.id:
-        lead = await stages.lock(session, lead_id)
-    return lead
+    while True:
+        lead = await stages.lock(session, (await session.exec(whose)).one())
+        if lead.id == (await session.exec(whose)).one():
+            return lead
 
 
 async def _take(

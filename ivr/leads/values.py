@@ -44,24 +44,24 @@ async def add(
     quote: str | None = None,
     turn_item_id: str | None = None,
     details: Mapping[str, Any] | None = None,
-) -> None:
+) -> FieldValue:
     """Add a value; None with a `problem`: a failed attempt; None confirmed or by staff: gone."""
-    session.add(
-        FieldValue(
-            tenant_id=conversation.tenant_id,
-            lead_id=conversation.lead_id,
-            conversation_id=conversation.id,
-            name=name,
-            value=storable(value),
-            raw=storable(raw),
-            source=source,
-            problem=storable(problem),
-            quote=storable(quote),
-            turn_item_id=turn_item_id,
-            details=dict(details or {}),
-            created_at=now,
-        )
+    row = FieldValue(
+        tenant_id=conversation.tenant_id,
+        lead_id=conversation.lead_id,
+        conversation_id=conversation.id,
+        name=name,
+        value=storable(value),
+        raw=storable(raw),
+        source=source,
+        problem=storable(problem),
+        quote=storable(quote),
+        turn_item_id=turn_item_id,
+        details=dict(details or {}),
+        created_at=now,
     )
+    session.add(row)
+    return row
 
 
 async def history(session: AsyncSession, lead_id: uuid.UUID) -> list[FieldValue]:

@@ -58,7 +58,6 @@ class LeadItem(_Shown):
     """One lead in a list."""
 
     conversation_id: uuid.UUID
-    lead_id: uuid.UUID
     stage: str
     stage_updated_at: datetime
     created_at: datetime

@@ -74,6 +74,14 @@ async def test_the_same_key_gets_the_same_answer_also_at_once(database_url: str)
     assert len(turns) == 2
 
 
+async def test_the_key_may_stand_in_the_body_as_at_the_other_doors(sqlite_url: str) -> None:
+    async with world(sqlite_url) as w:
+        first, again = [await w.chat("Hello", event_id="once") for _ in range(2)]
+        turns = (await w.books()).turns
+    assert again == first
+    assert len(turns) == 2
+
+
 async def test_messages_sent_at_once_are_answered_one_after_the_other(database_url: str) -> None:
     async with world(database_url) as w:
         key = (await w.chat("Hello"))["conversation_id"]

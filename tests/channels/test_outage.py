@@ -72,30 +72,30 @@ async def at(
             yield opened
 
 
+def fault_at(turn: int, *, shift: int) -> Say:
+    """Return one of the faults: over all turns, each has its turn."""
+    return list(FAULTS.values())[(turn + shift) % len(FAULTS)]
+
+
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "after its tools"])
-@pytest.mark.parametrize("fault", FAULTS)
-async def test_a_chat_survives_an_outage_at_any_turn(at: Stage, fault: str, late: bool) -> None:
-    kind = list(FAULTS).index(fault) * 2 + late
-    for turn in range(1 if late else 0, TURNS):  # a model that only greets calls no tool
-        phone = f"+1770556{kind:02}{turn:02}"
-        said = talk(phone)
-        model = _fail(at, said, turn, FAULTS[fault], late=late)
-        replies: list[str] = []
-        for text in said:
-            answer = await at.w.chat(text, session_id=phone)
-            replies.append(answer["response"])
-        assert model.hits
-        await _check(at, phone, replies)
+@pytest.mark.parametrize("turn", range(TURNS))
+async def test_a_chat_survives_an_outage_at_any_turn(at: Stage, turn: int, late: bool) -> None:
+    phone = f"+1770556{late:02}{turn:02}"
+    said = talk(phone)
+    calls_tools = len(list(said.values())[turn]) > 1
+    model = _fail(at, said, turn, fault_at(turn, shift=2 + late), late=late and calls_tools)
+    replies = [(await at.w.chat(text, session_id=phone))["response"] for text in said]
+    assert model.hits
+    await _check(at, phone, replies)
 
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("turn", range(TURNS))
 async def test_sms_survives_an_outage_at_any_turn(at: Stage, turn: int) -> None:
-    fault = list(FAULTS.values())[turn % len(FAULTS)]
     john = at.w.texter(f"+1770557{turn:04}")
     said = talk(john.number)
-    model = _fail(at, said, turn, fault, late=False)
+    model = _fail(at, said, turn, fault_at(turn, shift=0), late=False)
     for text in said:
         before = len(john.received)
         exchange = await john.text(text, duplicate=True)

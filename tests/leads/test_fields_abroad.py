@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ivr.leads.field_types.money import whole_units
 from ivr.leads.fields import Accepted, Doubtful, Field, Refused, check, find, is_known, join, spoken
 from ivr.leads.profile import load_profile
 
@@ -179,15 +178,6 @@ def test_an_amount_outside_the_limits_is_refused_with_the_limit() -> None:
 )
 def test_an_amount_is_found_in_a_sentence_when_it_can_be_nothing_else(text, amount) -> None:
     assert found(BUDGET, text) == amount
-
-
-@pytest.mark.parametrize(
-    ("amount", "whole"),
-    [("800000 SAR", 800_000), ("500000-600000 SAR", 600_000), ("150050 cents", 1500),
-     ("1500.50 SAR", 1500)],
-)  # fmt: skip
-def test_a_value_tells_its_whole_units(amount, whole) -> None:
-    assert whole_units(amount) == whole
 
 
 # --- names ---

@@ -12,6 +12,7 @@ from ivr import api_keys
 from ivr.db import Database
 from ivr.db.tables import KeyKind, Tenant
 from ivr.leads.profile import load_profile
+from ivr.runtime import Background
 from ivr.web import funnel
 from ivr.web.api import create_api
 from tests.leads.cast import NOW
@@ -49,8 +50,10 @@ async def interface(db: Database, tenant: Tenant) -> AsyncIterator[Interface]:
     """Open the interface for one tenant."""
     api, key = create_api([funnel.router]), await key_of(db, tenant)
 
+    background = Background()
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"] = {"db": db, "profiles": load_profile}
+        scope["state"] = {"db": db, "profiles": load_profile, "background": background}
         await api(scope, receive, send)
 
     async with httpx.AsyncClient(
@@ -59,3 +62,4 @@ async def interface(db: Database, tenant: Tenant) -> AsyncIterator[Interface]:
         headers={"X-API-Key": key},
     ) as client:
         yield Interface(db, tenant, key, client)
+    await background.close()

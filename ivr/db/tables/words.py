@@ -14,6 +14,16 @@ class Channel(StrEnum):
     WEB_FORM = "web_form"
     MISSED_CALL = "missed_call"
 
+    @classmethod
+    def by_message(cls) -> frozenset["Channel"]:
+        """Return where people have a number, and get their answers as messages of their own."""
+        return frozenset({cls.SMS, cls.WHATSAPP})
+
+    @classmethod
+    def chats(cls) -> frozenset["Channel"]:
+        """Return where people get the answer in the response; one may go on through the other."""
+        return frozenset({cls.CHAT, cls.LIVE_CHAT})
+
 
 class ConversationStatus(StrEnum):
     """`OPEN` until every ending's one finaliser has run."""

@@ -51,13 +51,6 @@ def _typed_cents(match: re.Match[str]) -> int:
     return amount * _SCALE.get((scale or "").casefold(), 1)
 
 
-def whole_units(value: str) -> int:
-    """Return a canonical amount in whole units of its currency, of a range the upper end."""
-    number, _, unit = value.partition(" ")
-    most = number.rpartition("-")[2].partition(".")[0]
-    return int(most) // 100 if unit == "cents" else int(most)
-
-
 class Money(FieldType):
     options = {"min": int, "max": int, "currency": str}  # min and max in minor units
 

@@ -22,7 +22,8 @@ _UNKNOWING = re.compile(
     r"(?<!\w)(?:(?:لا|ما|لست) (?:[أا]عرف|[أا]علم|[أا]دري|[أا]تذكر|مت[أا]كد)|مدري"
     r"|مش عارف|لا فكرة)(?!\w)"
     r"|\b(?:(?:do not|don't|dont) (?:know|remember|have (?:one|it|that))|no (?:idea|clue)|not sure"
-    r"|dunno|idk|i forget|(?:do not|don't|dont) want to (?:give|tell|say|share)|rather not|none of your business|why do you)\b",
+    r"|dunno|idk|i forget|(?:do not|don't|dont) want to (?:give|tell|say|share)"
+    r"|rather not|none of your business|why do you)\b",
     re.IGNORECASE,
 )
 
