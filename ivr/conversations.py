@@ -169,9 +169,9 @@ def _behind(insert: Any) -> Any:
     columns = Turn.__table__.c  # type: ignore[attr-defined]  # by its metaclass
     names = [column.name for column in columns if column.name not in ("id", "position")]
     given = {name: bindparam(name, type_=columns[name].type) for name in names}
-    next_one = sa_select(
-        *given.values(), func.coalesce(func.max(columns.position), -1) + 1
-    ).where(columns.conversation_id == given["conversation_id"])
+    next_one = sa_select(*given.values(), func.coalesce(func.max(columns.position), -1) + 1).where(
+        columns.conversation_id == given["conversation_id"]
+    )
     statement = insert(Turn.__table__).from_select([*names, "position"], next_one)  # type: ignore[attr-defined]
     return statement.on_conflict_do_nothing(index_elements=["conversation_id", "item_id"])
 

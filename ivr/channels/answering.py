@@ -418,5 +418,5 @@ async def _raised(session: AsyncSession, conversation: Conversation) -> frozense
 
 def _worth(held: Any) -> int | None:
     """Return the largest amount that the contact named, in minor units."""
-    amounts = [row.details.get("minor_units") for row in held.values()]
-    return max((amount for amount in amounts if isinstance(amount, int)), default=None)
+    amounts = [row.details["minor_units"] for row in held.values() if "minor_units" in row.details]
+    return max(map(int, amounts), default=None)

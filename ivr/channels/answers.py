@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
 from ivr.channels.inbound import Answer, Inbound
-from ivr.db.tables import Conversation, InboundEvent, Lead, Role, Turn
+from ivr.db.tables import Conversation, FieldValue, InboundEvent, Lead, Role, Turn
 from ivr.leads import funnel, identity
 from ivr.leads.profile import Profile
 
@@ -97,7 +97,8 @@ async def give(
 
 async def contact_turns(session: AsyncSession, conversation: Conversation) -> int:
     """Return how often the contact has spoken."""
-    return (await session.exec(count_of_turns(conversation))).one()
+    spoken: int = (await session.exec(count_of_turns(conversation))).one()
+    return spoken
 
 
 def count_of_turns(conversation: Conversation) -> Any:

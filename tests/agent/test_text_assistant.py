@@ -300,7 +300,8 @@ async def test_each_turn_has_one_structured_prompt(openai: OpenAIEmulator, begin
     first, last = prompts[0], prompts[-1]
     stable = first.partition("# This turn")[0]
     assert last.startswith(stable)
-    assert all(text in stable for text in ("Power Sport Buyers", *PROFILE.rules))
+    persona = " ".join(PROFILE.persona.split())
+    assert all(text in stable for text in ("Power Sport Buyers", persona, *PROFILE.rules))
     assert "Missing: full_name, zip_code" in first
     assert 'full_name = "John Doe"' in last and "Missing: zip_code" in last
     assert (PROFILE.text_greeting or PROFILE.greeting) in first.partition("# This turn")[2]

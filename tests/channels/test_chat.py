@@ -24,7 +24,7 @@ async def test_the_first_message_of_s0_gets_the_answer_of_s0(database_url: str) 
     assert (said["lead_data"]["name"], said["lead_data"]["selected_course"]) == ("Ahmed", "CTA")
     assert said["lead_data"]["phone"] is None and said["lead_data"]["enrolled"] is False
     assert datetime.fromisoformat(said["timestamp"]).tzinfo is not None
-    assert said["response"]
+    assert said["response"] and said["context_used"] == []
 
 
 async def test_turns_are_counted_from_one(sqlite_url: str) -> None:

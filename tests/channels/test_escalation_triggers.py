@@ -43,7 +43,10 @@ async def handed_over(w: World, said: dict[str, Any], trigger: str, reason: str)
 
 
 async def test_a_model_that_is_unsure_hands_over_below_sixty_percent(database_url: str) -> None:
-    answers = {"a boat": f"{UNSURE}\n[confidence: 0.60]", "a yacht": f"{UNSURE}\n[confidence: 0.59]"}
+    answers = {
+        "a boat": f"{UNSURE}\n[confidence: 0.60]",
+        "a yacht": f"{UNSURE}\n[confidence: 0.59]",
+    }
     async with by_model(database_url, **{text: Say(it) for text, it in answers.items()}) as w:
         sure = await w.chat("a boat")
         assert sure["response"] == UNSURE
@@ -88,7 +91,7 @@ async def test_the_twenty_first_exchange_is_for_a_person(sqlite_url: str) -> Non
         assert said["turn_count"] == 20
         await talks_on(w, said)
         said = await w.chat("Hm", conversation_id=said["conversation_id"])
-        await handed_over(w, said, "long", "more than 20 exchanges")
+        await handed_over(w, said, "long_conversation", "more than 20 exchanges")
 
 
 async def test_a_manager_is_a_word_for_a_person_and_a_travel_agent_is_none(

@@ -1,18 +1,28 @@
-"""A lead that came by SMS has the same rows as one that called, also when the buyer refuses it."""
+"""A lead that came in writing has the same rows as one that called, also when it is refused."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlmodel import SQLModel
 from typer.testing import CliRunner
 
-from ivr.cli import main
-from ivr.db.tables import FailedLead, FieldValue, Lead, Submission, SubmissionAttempt, SucceededLead
+from ivr.cli.leads import failed_app
+from ivr.db.tables import (
+    Conversation,
+    FailedLead,
+    FieldValue,
+    Lead,
+    Submission,
+    SubmissionAttempt,
+    SucceededLead,
+)
 from tests.calls.world import NPA_PASSWORD
-from tests.channels.world import ANSWERS, world
+from tests.channels.world import ANSWERS, BUSINESS, World, world
 from tests.leads.cast import LEAD, TALK, call, finish, road_of, rows, save, until
 from tools.emulators.npa import NpaEmulator
+from tools.emulators.twilio.texter import Texter
 
 ROWS: tuple[type[SQLModel], ...] = (Lead, Submission, SubmissionAttempt, SucceededLead, FailedLead)
 
@@ -44,27 +54,75 @@ async def test_a_text_leaves_the_rows_of_a_call(sqlite_url: str) -> None:
     }
 
 
-async def test_a_refused_lead_by_sms_fails_visibly_and_goes_out_when_retried(
+# Who tells it, on which channel, from which number.
+DOORS = {
+    "sms": "+17705550131",
+    "whatsapp": "+17705550132",
+    "missed_call": "+17705550133",
+    "chat": "+17705550134",
+    "live_chat": "+17705550135",
+    "web_form": "+17705550136",
+}
+
+
+async def test_refused_leads_of_all_doors_fail_visibly_and_go_out_when_retried(
     database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async with world(database_url, npa_api_password="wrong") as w:
-        john = w.texter()
-        for words in ANSWERS:
-            await w.reply_to(john, words)
+        await asyncio.gather(*(tell_all(w, door, number) for door, number in DOORS.items()))
 
-        async def has_failed() -> bool:
-            return bool(await rows(w.db, FailedLead))
+        async def have_failed() -> bool:
+            return len(await rows(w.db, FailedLead)) == len(DOORS)
 
-        await until(has_failed)
+        await until(have_failed)
         await w.stop()
-        (failed,) = await rows(w.db, FailedLead)
+        failed = await rows(w.db, FailedLead)
         monkeypatch.chdir(tmp_path)  # no .env of this machine
         for name in ("database_url", "npa_api_base_url", "npa_api_username"):
             monkeypatch.setenv(name.upper(), str(getattr(w.settings, name)))
         monkeypatch.setenv("NPA_API_PASSWORD", NPA_PASSWORD)
-        command = ["leads", "retry", str(failed.id)]
-        result = await asyncio.to_thread(CliRunner().invoke, main, command)
-        (succeeded,) = await rows(w.db, SucceededLead)
+        retry = partial(asyncio.to_thread, CliRunner().invoke, failed_app)
+        statuses = [(await retry(["retry", str(row.id)])).exit_code for row in failed]
+        succeeded = await rows(w.db, SucceededLead)
+        left = [row for row in await rows(w.db, FailedLead) if not row.resolved]
+        came = {row.channel for row in await rows(w.db, Conversation)}
 
-    assert failed.channel == "sms" and "Unauthorized" in failed.error_message
-    assert result.exit_code == 0 and succeeded.lead_data == LEAD
+    by_sms = {"missed_call": "sms"}  # they are asked by SMS
+    assert came == set(DOORS) and statuses == [0] * len(DOORS) and left == []
+    assert all("Unauthorized" in row.error_message for row in failed)
+    wanted = sorted((by_sms.get(door, door), number) for door, number in DOORS.items())
+    for table in (failed, succeeded):
+        assert sorted((row.channel, row.lead_data["phone"]) for row in table) == wanted
+        assert all(row.lead_data == {**LEAD, "phone": row.lead_data["phone"]} for row in table)
+
+
+async def tell_all(w: World, door: str, number: str) -> None:
+    """Tell everything that is wanted, through one door."""
+    in_writing = (*ANSWERS[:3], number, *ANSWERS[4:])
+    match door:
+        case "chat":
+            for words in in_writing:
+                await w.chat(words, session_id=number)
+        case "live_chat":
+            for words in in_writing:
+                await post(w, "live-chat", message=words, session_id=number)
+        case "web_form":
+            typed = {"name": LEAD["full_name"], **LEAD, "phone": number}
+            await post(w, "web-form", **typed)
+        case "missed_call":
+            await post(w, "missed-call", phone=number, called=BUSINESS)
+            await answer(w.texter(number), w, ANSWERS[1:])
+        case _:
+            await answer(w.texter(number, whatsapp=door == "whatsapp"), w, ANSWERS)
+
+
+async def post(w: World, door: str, **body: str) -> None:
+    """Have a web site tell something."""
+    response = await w.http.post(f"/webhooks/{door}", json=body)
+    assert response.status_code == 200, response.text
+
+
+async def answer(texter: Texter, w: World, answers: tuple[str, ...]) -> None:
+    """Write these messages, each when the one before is answered."""
+    for words in answers:
+        await w.reply_to(texter, words)

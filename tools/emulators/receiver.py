@@ -10,10 +10,11 @@ import hmac
 import json
 import time
 from collections import Counter
+from collections.abc import Set
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -72,6 +73,9 @@ class Delivered:
 
 class Receiver:
     """One endpoint at `url`; `secrets` are those it knows, any of which must have signed."""
+
+    members: ClassVar[Set[str]] = {"type", "timestamp", "data"}
+    content: ClassVar[str] = "data"  # the member whose shape is its sender's
 
     def __init__(self, *secrets: str) -> None:
         self.secrets = list(secrets)
@@ -139,8 +143,8 @@ class Receiver:
         self.taken.append(
             Delivered(
                 message_id=request.headers["webhook-id"],
-                type=document["type"],
-                data=document["data"],
+                type=document.get("type", ""),
+                data=document[self.content],
                 headers=dict(request.headers),
                 body=body,
             )
@@ -166,7 +170,7 @@ class Receiver:
             return "no signature that is ours"
         if headers.get("x-webhook-signature") is None:
             return "no X-Webhook-Signature"
-        return _shape_problem(body)
+        return self._shape_problem(body)
 
     def _is_signed(self, headers: Any, body: bytes, secret: str) -> bool:
         key = base64.b64decode(secret.removeprefix("whsec_"))
@@ -174,14 +178,20 @@ class Receiver:
         mac = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
         return f"v1,{mac}" in headers["webhook-signature"].split(" ")
 
+    def _shape_problem(self, body: bytes) -> str | None:
+        try:
+            document = json.loads(body)
+        except ValueError:
+            return "body is not JSON"
+        if not isinstance(document, dict) or document.keys() != self.members:
+            return f"body is not an object with {sorted(self.members)}"
+        if not isinstance(document[self.content], dict):
+            return f"{self.content} is not an object"
+        return None
 
-def _shape_problem(body: bytes) -> str | None:
-    try:
-        document = json.loads(body)
-    except ValueError:
-        return "body is not JSON"
-    if not isinstance(document, dict) or document.keys() != {"type", "timestamp", "data"}:
-        return "body is not an object with type, timestamp and data"
-    if not isinstance(document["data"], dict):
-        return "data is not an object"
-    return None
+
+class LeadReceiver(Receiver):
+    """Takes the leads of the target `webhook`: signed as events are, in a document of their own."""
+
+    members = {"reference", "lead", "notes"}
+    content = "lead"
