@@ -166,9 +166,7 @@ async def open_state(
                 settings, db, http, profiles, is_live=live.__contains__, models=text_models
             ) as road,
         ):
-            gc.freeze()  # all that was imported and warmed stays
-            gc.set_threshold(*COLLECT_YOUNG_ONLY)
-            background.start(_collect_garbage())
+            _rule_garbage(background)
             background.start(vital_signs.sample(live.admission))
             background.start(vital_signs.watch(pulse, db, lambda: road.last_tick))
             yield State(
@@ -191,6 +189,12 @@ async def open_state(
         await leases.close()
         await turns.close()
         await db.close()
+
+
+def _rule_garbage(background: Background) -> None:
+    gc.freeze()  # all that was imported and warmed stays
+    gc.set_threshold(*COLLECT_YOUNG_ONLY)
+    background.start(_collect_garbage())
 
 
 async def _collect_garbage() -> None:

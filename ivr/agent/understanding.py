@@ -55,7 +55,8 @@ _WHY = re.compile(
 )
 _ASKS = re.compile(
     r"^(?:(?:and|but|so|ok|okay|well)\b[\s,]*)*"
-    r"(?:what|when|who|which|is|are|do|does|did|can|could|will|would|should|may)\b"
+    r"(?:(?:what|when|who|which)\b|(?:is|are|do|does|did|can|could|will|would|should|may)"
+    r"\s+(?:i|you|we|they|he|she|it|this|that|there|the|your|my|an?|some\w+|any\w+)\b)"
     r"|^(?:هل|ما|ماذا|متى|من)(?!\w)",
     re.IGNORECASE,
 )

@@ -22,11 +22,11 @@ from ivr.channels.case import Case
 from ivr.channels.first_word import FirstWord
 from ivr.channels.inbound import TEXT_CHANNELS, Answer, Inbound, Received
 from ivr.channels.lease import LEASE
+from ivr.db.engine import is_ending
 from ivr.db.tables import Conversation, InboundEvent, Tenant, utc_now
 from ivr.errors import DatabaseDown
 from ivr.leads import staff
 from ivr.runtime import State
-from ivr.webhooks.delivery import is_ending
 
 # People send one thought in three messages; they get one answer.
 BURST_SECONDS = 1.5

@@ -136,6 +136,12 @@ async def patiently(work: Callable[[], Awaitable[Result]], *, seconds: float = m
         await asyncio.sleep(RETRY_SECONDS)
 
 
+def is_ending() -> bool:
+    """Return whether this task was told to end; a query that is cut off may fail instead."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def storable(text: Text) -> Text:
     """Return a text without NUL, the one character that PostgreSQL cannot hold; None stays None."""
     return text and text.replace("\0", "")

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_
 from sqlmodel import col, select
 
 from ivr.db import Database
+from ivr.db.engine import is_ending
 from ivr.db.tables import (
     Axis,
     Conversation,
@@ -37,7 +38,6 @@ from ivr.leads import stages
 from ivr.leads.handover import Profiles, profile_named
 from ivr.leads.profile import Profile
 from ivr.settings import Settings
-from ivr.webhooks.delivery import is_ending
 
 ACTOR = "timer"
 EVERY_SECONDS = 60.0

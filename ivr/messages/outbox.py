@@ -20,14 +20,13 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db import Database
-from ivr.db.engine import patiently
+from ivr.db.engine import is_ending, patiently
 from ivr.db.tables import Channel, Message, MessageState, Tenant, utc_now
 from ivr.errors import DatabaseDown, Failure, Unavailable
 from ivr.messages import claims, consent, failures, receipts, rules, window
 from ivr.messages.store import Undeliverable
 from ivr.settings import Settings
 from ivr.vendors.twilio_messages import WHATSAPP, MessageRefused, Outgoing, Taken, TwilioMessages
-from ivr.webhooks.delivery import is_ending
 
 POLL_SECONDS = 1.0
 AT_ONCE = 20

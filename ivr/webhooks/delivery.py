@@ -22,7 +22,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db import Database
-from ivr.db.engine import patiently, storable
+from ivr.db.engine import is_ending, patiently, storable
 from ivr.db.tables import DeliveryState, OutboxEvent, WebhookDelivery, WebhookEndpoint, utc_now
 from ivr.errors import BadRequest
 from ivr.targets.base import retry_after
@@ -251,12 +251,6 @@ async def run(deliveries: Deliveries) -> None:
                 await asyncio.sleep(LOOK_SECONDS)
     finally:
         await _let_end(sending)
-
-
-def is_ending() -> bool:
-    """Return whether this task was told to end; a query that is cut off may fail instead."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def _start_due(deliveries: Deliveries, sending: dict[asyncio.Task[None], uuid.UUID]) -> None:
