@@ -393,7 +393,9 @@ def unanswered() -> Any:
 async def _waits(session: AsyncSession, conversation: Conversation) -> bool:
     """Return whether the contact has said more meanwhile."""
     await session.flush()
-    query = unanswered().where(InboundEvent.conversation_id == conversation.id)
+    query = select(InboundEvent.id).where(
+        col(InboundEvent.answered_at).is_(None), InboundEvent.conversation_id == conversation.id
+    )
     return (await session.exec(query.limit(1))).first() is not None
 
 

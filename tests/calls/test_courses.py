@@ -1,5 +1,6 @@
 """A call about a course: another profile and another target, the same road."""
 
+from ivr.leads.profile import load_profile
 from tests.calls.world import whole_call, world
 from tools.emulators.receiver import LeadReceiver
 from tools.scenarios import parse
@@ -67,4 +68,5 @@ async def test_a_call_about_a_course_reaches_the_training_centre(database_url: s
     (lead,), (submission,) = books.leads, books.submissions
     assert (lead.profile, lead.stage) == ("courses", "GOAL_COLLECTED")
     assert (submission.target, submission.state) == ("webhook", "succeeded")
-    assert "Course Advisers" in session.instructions
+    (update,) = session.received.of("session.update")
+    assert " ".join(load_profile("courses").persona.split()) in update["session"]["instructions"]

@@ -5,6 +5,7 @@ import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ async def test_a_receiver_that_is_away_gets_the_lead_by_itself_later(
     assert [one.data for one in receiver.taken] == [AHMED]
 
 
-async def test_a_receiver_that_broke_gets_the_lead_again_only_by_hand(
+async def test_a_receiver_that_broke_gets_the_lead_again_only_by_force(
     database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(submissions, "DELAYS", (timedelta(0),))
@@ -93,12 +94,14 @@ async def test_a_receiver_that_broke_gets_the_lead_again_only_by_hand(
         monkeypatch.setenv("DATABASE_URL", w.settings.database_url)
         monkeypatch.setenv("TARGET_WEBHOOK_URL", receiver.url)
         monkeypatch.setenv("TARGET_WEBHOOK_SECRET", SECRET)
-        command = ["retry", str(failed.id)]
-        result = await asyncio.to_thread(CliRunner().invoke, failed_app, command)
+        retry = partial(asyncio.to_thread, CliRunner().invoke, failed_app)
+        unsure = await retry(["retry", str(failed.id)])
+        forced = await retry(["retry", str(failed.id), "--force"])
         (submission,) = await rows(w.db, Submission)
 
-    assert "500" in failed.error_message and item.kind == "submission"
+    assert "500" in failed.error_message and item.kind == "ambiguous_submission"
     assert asked == 1, "it may have the lead: nobody sends it again unasked"
-    assert result.exit_code == 0, result.output
+    assert unsure.exit_code == 1 and "may have been taken" in unsure.output
+    assert forced.exit_code == 0, forced.output
     assert (submission.state, submission.attempts) == ("succeeded", 2)
     assert [(one.message_id, one.data) for one in receiver.taken] == [(str(submission.id), AHMED)]

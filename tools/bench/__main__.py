@@ -8,6 +8,7 @@ from rich.console import Console
 
 from . import report
 from .capacity import search
+from .chat import chat_rate
 from .overload import measure_overload
 from .road import lead_rates
 from .run import Plan, Result, measure
@@ -16,6 +17,7 @@ from .soak import soak
 from .stages import MOST_P95_MS, stage_tracking
 
 QUICK = ([100, 300], 15.0, 200)
+CHAT_SECONDS = 5.0
 FULL = ([1, 100, 500], 60.0, 1000)
 
 
@@ -51,6 +53,8 @@ def _bench(options: argparse.Namespace, console: Console) -> None:
         report.tell_rates(console, rates)
         more["stages"] = tracked = stage_tracking(options.leads)
         report.tell_stages(console, tracked, MOST_P95_MS)
+        more["chat"] = chatted = chat_rate(CHAT_SECONDS)
+        report.tell_chat(console, chatted)
     report.print_all(console, results, **more)
 
 

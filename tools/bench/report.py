@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from .chat import Chatted
 from .figures import Figures, Spread
 from .overload import Overload
 from .road import Rate
@@ -103,6 +104,16 @@ def tell_stages(console: Console, spread: Spread, most_p95_ms: float) -> None:
     console.print(
         f"stage tracking per turn: {_four(spread)} ms in {spread.count} turns; "
         f"p95 < {most_p95_ms:.0f} ms is {verdict}"
+    )
+
+
+def tell_chat(console: Console, chatted: Chatted) -> None:
+    """Say how fast written messages are answered."""
+    answers = chatted.answers
+    console.print(
+        f"/chat on sqlite, rules, one process: {chatted.per_second:.1f} messages/s, "
+        f"{chatted.cpu_ms_per_message:.1f} ms CPU each; answered in p50 {answers.p50:.0f}, "
+        f"p95 {answers.p95:.0f} ms ({answers.count} messages)"
     )
 
 
