@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import tenants
@@ -143,8 +144,16 @@ class Memory:
         now = utc_now()
         until = now + SILENCE
         enquiry = Enquiry(Channel.CHAT, key, None, None, until, now, provider=ACTOR)
-        conversation = await intake.begin(self._db, self._tenant, self._profile, enquiry)
-        return str(conversation.id)
+        try:
+            return await self._enter(enquiry)
+        except IntegrityError:  # another thread began it at the same moment; now it is there
+            return await self._enter(enquiry)
+
+    async def _enter(self, enquiry: Enquiry) -> str:
+        """Begin a conversation in which nobody has said anything that wants an answer."""
+        async with self._db.write() as session:
+            conversation = await intake.enter(session, self._tenant, self._profile, enquiry)
+            return str(conversation.id)
 
     async def _update(self, name: str, given: Mapping[str, object]) -> str:
         async with self._db.write() as session:

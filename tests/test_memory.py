@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ivr.db import Database
-from ivr.db.tables import Lead
+from ivr.db.tables import InboundEvent, Lead
 from ivr.errors import NotFound, Unprocessable
 from ivr.memory import Memory, open_memory
 from tests.leads.cast import rows
@@ -191,3 +191,18 @@ def test_a_process_that_is_killed_leaves_the_books_in_order(
 
     asyncio.run(check())
     assert sum(memory.get_all_stage_stats().values()) == 8
+
+
+def test_a_conversation_begun_here_leaves_nothing_to_be_answered(
+    memory: Memory, database_url: str
+) -> None:
+    memory.start_conversation()
+
+    async def waiting() -> list[InboundEvent]:
+        db = Database(database_url)
+        try:
+            return await rows(db, InboundEvent)
+        finally:
+            await db.close()
+
+    assert asyncio.run(waiting()) == [], "the desk would look for words in it for ever"

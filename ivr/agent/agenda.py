@@ -164,7 +164,17 @@ class Agenda:
         self._words.append(question)
 
     def _ask_again(self, *before: str) -> None:
+        if self._is_told:
+            self._words += before[:1]
+            return self._advance()
         self._words += [*before, self._state.question]
+        return None
+
+    @property
+    def _is_told(self) -> bool:
+        """Whether others have told us meanwhile what we asked for."""
+        state = self._state
+        return state.mode in ("answer", "doubt", "caller") and state.asking in state.values
 
     def _end(self, reason: EndReason) -> None:
         self._words.append(self._profile.closing)

@@ -19,12 +19,13 @@ from ivr.agent.understanding import (
     Request,
     asks_back,
     best,
+    is_polite,
     request,
     value_in_reply,
     volunteered,
     without_no,
 )
-from ivr.leads.field_types.speech import is_unknowing, tidy
+from ivr.leads.field_types.speech import SHORT, is_unknowing, knows_nothing, tidy
 from ivr.leads.field_types.yes_no import is_yes, split_answer
 from ivr.leads.fields import (
     LONGEST_ANSWER,
@@ -41,7 +42,6 @@ from ivr.leads.profile import Field, Profile
 
 MOST_NUDGES = 2  # silences after one question that we bridge
 MOST_SILENCES = 5  # silences in a row after which nobody is there
-SHORT = 6  # words; more than a request has
 MOST_TURNS = 80  # a whole conversation; ends those who only ever ask back
 
 
@@ -57,12 +57,30 @@ class Collector(Agenda):
         return asdict(self._state)
 
     @classmethod
-    def load(cls, profile: Profile, state: Mapping[str, Any], *, today: date) -> Self:
-        """Return the collector whose `dump` was `state`; what the profile lost since is dropped."""
-        collector = cls(profile, today=today)
+    def load(
+        cls,
+        profile: Profile,
+        state: Mapping[str, Any],
+        *,
+        today: date,
+        known: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Return the collector whose `dump` was `state`; what the profile lost since is dropped.
+
+        `known` is what others have saved meanwhile: it is not asked for any more.
+        """
+        collector = cls(profile, today=today, known=known)
+        learnt = collector._state.values
         collector._state = restored(state, known={field.key for field in profile.fields})
+        collector._learn(learnt)
         collector._speak(collector._state.language)
         return collector
+
+    def _learn(self, learnt: Mapping[str, str]) -> None:
+        state = self._state
+        state.values |= learnt
+        state.settled += [key for key in learnt if key not in state.settled]
+        state.skipped = [key for key in state.skipped if key not in learnt]
 
     def open(self, *, greet: bool = True) -> list[Act]:
         """Return the first words: the greeting, if wanted, and the first question."""
@@ -102,6 +120,23 @@ class Collector(Agenda):
         self._advance(thank=True)
         return self._taken()
 
+    def hear_after(self, text: str) -> list[Act]:
+        """Return the answer to what is written when all is said and done; [] to what is more than
+        politeness or a question.
+        """
+        if is_polite(text):
+            words = self._phrases.say("welcome")
+        elif request(text) is Request.MACHINE:
+            words = self._phrases.say("machine")
+        elif asks_back(f"{text.rstrip(' ?؟')}?"):
+            words = self._phrases.say("ask_a_person")
+        else:
+            return []
+        missing = any(entry.key not in self._state.values for entry in self._profile.required)
+        self._acts, self._words = [], [words]
+        self._finish("caller_goodbye" if missing else "complete")
+        return self._taken()
+
     def _hear_first(self, text: str) -> None:
         if self._state.medium == "voice":
             return self._advance()
@@ -112,6 +147,8 @@ class Collector(Agenda):
         if not found and self._state.asking and request(text):
             self._words = []
             self._follow_request(text)
+        elif not found and self._state.asking and asks_back(text):
+            self._words.insert(0, self._phrases.say("ask_a_person"))
         self._words = [*greeting, *self._words]
         return None
 
@@ -170,7 +207,7 @@ class Collector(Agenda):
                 self._settle(self._asked.key)
             self._take_leave()
         elif wanted is Request.REPEAT:
-            self._words.append(self._state.question)
+            self._ask_again()
         elif wanted is Request.MACHINE:
             self._ask_again(self._phrases.say("machine"))
         elif self._profile.transfer_number:
@@ -196,11 +233,13 @@ class Collector(Agenda):
         if not extras and self._is_question(text):
             answer = self._phrases.say("ask_a_person")
             return self._ask_again(answer, self._hint) if self._count_attempt() else None
-        if self._asked.type == "free_text" and _knows_nothing(text):
+        if self._asked.type == "free_text" and knows_nothing(text):
             return self._give_up()
         verdict = self._verdict(text, extras)
         if extras and isinstance(verdict, Refused):
             return self._advance(thank=True)
+        if self._is_told and not isinstance(verdict, Accepted):
+            return self._advance(thank=bool(extras))
         return self._take(verdict, text, keyed=keyed)
 
     def _is_question(self, text: str) -> bool:
@@ -345,8 +384,3 @@ class Collector(Agenda):
 def _one_line(text: str) -> str:
     """Return `text` with its lines as clauses: several messages may come as one."""
     return tidy(re.sub(r"(?<=\w)\s*\n\s*", ", ", text[:LONGEST_ANSWER]))
-
-
-def _knows_nothing(text: str) -> bool:
-    """Whether it says no more than "I don't know", in an answer that may be any words."""
-    return is_unknowing(text) and len(text.split()) <= SHORT

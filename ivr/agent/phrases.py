@@ -38,6 +38,7 @@ _ENGLISH: _Phrases = {
     "yes_or_no": "Please say yes or no, or press 1 for yes and 2 for no.",
     "keypad": "You can also key it in on your keypad.",
     "goodbye": "All right. Goodbye!",
+    "welcome": "You are welcome.",
 }
 _WRITTEN: _Phrases = {  # what is put otherwise where people write
     "not_heard": "Sorry, I did not understand that.",

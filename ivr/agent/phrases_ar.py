@@ -22,6 +22,7 @@ ARABIC: Mapping[str, str | tuple[str, ...]] = {
     "yes_or_no": "أجب بنعم أو لا من فضلك.",
     "keypad": "يمكنك أيضًا إدخاله بأزرار الهاتف.",
     "goodbye": "حسنًا، شكرًا لك. مع السلامة!",
+    "welcome": "على الرحب والسعة.",
 }
 WRITTEN_ARABIC: Mapping[str, str | tuple[str, ...]] = {  # what is put otherwise where people write
     "not_heard": "عذرًا، لم أفهم ذلك.",

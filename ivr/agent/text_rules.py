@@ -16,7 +16,7 @@ from ivr.agent.performance import STATE, Performed, perform
 from ivr.agent.text_findings import Findings
 from ivr.agent.text_turn import TextTurn
 from ivr.agent.tool_schemas import SHARE_DEMO
-from ivr.agent.toolbox import ToolBox
+from ivr.agent.toolbox import DEMO_SHARED, ToolBox
 from ivr.agent.understanding import best, request, volunteered
 from ivr.db.tables import Source
 from ivr.leads.extraction import asked_in
@@ -46,7 +46,7 @@ class TextRules:
         await self._tools.save_told(told, found)
         others = [act for act in acts if act not in told]
         done = await perform(self._tools, others, source=Source.TYPED)
-        if done.ends == "complete":
+        if done.ends == "complete" and DEMO_SHARED not in self._turn.known:
             done = await self._with_demo(done)
         kept = {STATE: collector.dump(), _AFTER: self._turn.unanswered[-1].item_id}
         return done, kept
@@ -65,9 +65,12 @@ class TextRules:
         if self._turn.is_first:
             return self._hear(self._collector(self._turn.known))  # greets
         if goes_on and self._turn.message:
-            collector = Collector.load(self._profile, state[STATE], today=self._today)
+            profile, known = self._profile, self._turn.known
+            collector = Collector.load(profile, state[STATE], today=self._today, known=known)
             if collector.expects.kind != "done":
                 return self._hear(collector)
+            if acts := collector.hear_after(self._turn.message):
+                return collector, acts
         return self._take_up()
 
     def _hear(self, collector: Collector) -> tuple[Collector, list[Act]]:
@@ -92,8 +95,13 @@ class TextRules:
         told = {key: answer.value for key, answer in found.items()}
         collector = self._collector({**self._turn.known, **told})
         opening = collector.open(greet=False)
-        if message and not found and request(message) and collector.expects.kind != "done":
-            return collector, collector.hear(message)
+        if message and not found:
+            is_over = collector.expects.kind == "done"
+            acts = collector.hear_after(message) if is_over else []
+            if not is_over and request(message):
+                acts = collector.hear(message)
+            if acts:
+                return collector, acts
         saved = [Save(key, answer.value, message) for key, answer in found.items()]
         return collector, [*saved, *opening]
 

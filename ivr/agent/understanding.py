@@ -4,12 +4,13 @@ Pure text in, findings out; what follows from them is for the collector.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from enum import StrEnum
 
 from ivr.agent.goodbye import caller_says_goodbye
 from ivr.agent.person_request import wants_person
+from ivr.leads.field_types.person_name import standing_alone
 from ivr.leads.field_types.speech import (
     after_correction,
     is_only_correcting,
@@ -60,6 +61,22 @@ _ASKS = re.compile(
     r"|^(?:هل|ما|ماذا|متى|من)(?!\w)",
     re.IGNORECASE,
 )
+_HELLO = re.compile(
+    r"^(?:(?:hi|hello|hey|good (?:morning|afternoon|evening|day)|مرحبا|[أا]هلا|السلام عليكم)\b"
+    r"(?:\s+there\b)?[\s,.!،]*)+",
+    re.IGNORECASE,
+)
+_POLITE = re.compile(
+    r"(?:\b(?:thanks?(?: (?:you|u|yo))?|thx|ty|tysm|cheers|so much|very much|a (?:lot|million)|again"
+    r"|k+|ok(?:ay|ey|ie)?|all ?right|cool|great|perfect|awesome|nice|good|sounds good|got it|will do"
+    r"|(?:good ?)?bye(?:[ -]bye)?|see (?:you|ya)|cya|later|soon|talk to you|then|you too|no problem"
+    r"|np|no|nope|yes|yep|sure|that(?:'s| is) (?:all|it|fine|great)|(?:i )?appreciate (?:it|that)"
+    r"|have a (?:good|great|nice) (?:day|one|evening|night|weekend)|(?:for )?(?:your|the) help"
+    r"|for everything|shukran|lol|haha|gracias|merci)\b"
+    r"|(?<!\w)(?:شكرا|جزيلا|لك|لكم|تمام|ماشي|حسنا|[أا]وكي|مع السلامة|باي|نعم|لا|يعطيك العافية)(?!\w)"
+    r"|[^\w?؟]|_)+",
+    re.IGNORECASE,
+)
 _COMMON_WORDS = frozenset("of the a an your full code number vehicle".split())
 
 
@@ -86,8 +103,13 @@ def request(text: str) -> Request | None:
 
 def asks_back(text: str) -> bool:
     """Whether it is a question to us; "why" needs no question mark, "Will Smith" is none."""
-    plain = without_arabic_signs(tidy(text))
+    plain = _HELLO.sub("", without_arabic_signs(tidy(text)))
     return bool(_WHY.search(plain)) or (plain.endswith(("?", "؟")) and bool(_ASKS.search(plain)))
+
+
+def is_polite(text: str) -> bool:
+    """Whether it is nothing but thanks, an "ok", a goodbye or a thumb up: nothing to act upon."""
+    return bool(_POLITE.fullmatch(without_arabic_signs(tidy(text))))
 
 
 def volunteered(
@@ -99,7 +121,7 @@ def volunteered(
     today: date,
 ) -> dict[str, Accepted]:
     """Return clear answers within `text` to others than `asked`: missing ones, and corrections."""
-    found = {}
+    fields, found = list(fields), {}
     for field in fields:
         is_asked = asked is not None and field.key == asked.key
         answer = None if is_asked else find(field, text, today=today)
@@ -109,7 +131,23 @@ def volunteered(
             continue
         if field.key not in values or _is_correction(field, text, asked):
             found[field.key] = answer
+    if found and (asked is None or asked.type not in ("person_name", "free_text")):
+        found |= _name_beside(fields, {*values, *found}, text, today=today)
     return found
+
+
+def _name_beside(
+    fields: Iterable[Field], known: Collection[str], text: str, *, today: date
+) -> dict[str, Accepted]:
+    """Return the name, where none is known yet, that stands alone beside other answers."""
+    wanted = [it for it in fields if it.type == "person_name" and it.key not in known]
+    for at, clause in enumerate(_clauses(_HELLO.sub("", text)) if wanted else []):
+        single = bool(wanted[0].options.get("single"))
+        name = standing_alone(clause, is_first=at == 0, single=single)
+        verdict = check(wanted[0], name, today=today) if name else None
+        if isinstance(verdict, Accepted):
+            return {wanted[0].key: verdict}
+    return {}
 
 
 def best(field: Field, text: str, others: Iterable[Field], *, today: date) -> Checked:

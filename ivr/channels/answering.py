@@ -21,9 +21,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from ivr import conversations
 from ivr.agent import escalation, text_turn
 from ivr.agent.text_assistant import TextAssistant, TextReply
-from ivr.agent.text_turn import TextTurn
 from ivr.channels import answers, lease
-from ivr.channels.case import ACTIVE
+from ivr.channels.batch import TO_PERSON, Batch, Decision, Handover, Settled
 from ivr.channels.first_word import FirstWord
 from ivr.channels.inbound import Answer
 from ivr.channels.lease import LEASE
@@ -45,7 +44,6 @@ from ivr.errors import DatabaseDown
 from ivr.leads import escalations, identity, staff, tasks, values
 from ivr.leads.handover import profile_named
 from ivr.leads.person import tells_who
-from ivr.leads.profile import Profile
 from ivr.messages import store
 from ivr.runtime import State
 
@@ -56,70 +54,10 @@ NEAR = timedelta(minutes=1)
 BROKEN = "the assistant could not answer what was written"
 SILENCE = TextReply(text="", by="rules")
 ASKED_BY_MESSAGE = "Thank you. We have sent you a text message with a question."
-TO_PERSON = "I will hand you over to a person from our team. They will reply to you here."
 # These are so of the whole conversation: once a person has given it back they stay true.
 _ONCE = frozenset({Trigger.LONG, Trigger.HIGH_VALUE})
 
 log = structlog.get_logger(__name__)
-
-Handover = tuple[Trigger, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The events that one answer is for, and all that it is made of."""
-
-    lease: datetime
-    tenant: Tenant
-    profile: Profile
-    conversation: Conversation
-    events: tuple[InboundEvent, ...]
-    exchanges: int
-    turn: TextTurn
-
-    @property
-    def text(self) -> str:
-        """What the contact said."""
-        return "\n".join(filter(None, map(answers.text_of, self.events)))
-
-    @property
-    def told(self) -> set[str]:
-        """The fields told in it before: beside its words, or to a process that died over it."""
-        since, key = self.events[0].received_at, self.conversation.id
-        rows = [row for row in self.turn.history if row.conversation_id == key]
-        return {row.name for row in rows if row.created_at >= since}
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether a person has taken the conversation, or the business, since it was written."""
-        return self.conversation.assistant_paused or self.tenant.status != ACTIVE
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is said, and why a person is to take over; `is_broken`: the assistant had no answer."""
-
-    reply: TextReply
-    handover: Handover | None = None
-    is_broken: bool = False
-
-    @property
-    def text(self) -> str:
-        """The words for the contact, who is told of a person who takes over."""
-        is_told = self.handover is None or self.reply.escalate is not None
-        return self.reply.text if is_told else TO_PERSON
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """An answer that is committed; `more`: the contact has said something else meanwhile.
-
-    `writes`: messages go out.
-    """
-
-    answer: Answer
-    more: bool
-    writes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +196,9 @@ class Clerk:
                 await identity.settle(session, batch.conversation, batch.profile, now=self.clock())
         except DatabaseDown:
             raise
-        except Exception:  # it is tried again with the next message, and when the road ends
+        except (
+            Exception
+        ):  # it is tried again with the next one that tells who, and when the road ends
             log.exception("identity not settled", conversation_id=str(batch.conversation.id))
 
     async def _settle(self, batch: Batch, decision: Decision) -> Settled | None:

@@ -34,6 +34,7 @@ from ivr.leads.profile import Profile
 from ivr.leads.staff import SHORT, Staff
 from ivr.messages import consent, store
 from ivr.webhooks import outbox
+from ivr.webhooks.event_types import EventType
 
 
 async def open_for(
@@ -72,7 +73,7 @@ async def open_for(
             session.add(escalation)
     except IntegrityError:  # another transaction has opened it at the same moment
         return await _still_open(session, row.id)
-    await _emit(session, escalation, row, now=now)
+    await _emit(session, EventType.ESCALATION_OPENED, escalation, row, now=now)
     await duty.tell_waiting(session, row, escalation, profile, staff, now=now)
     return escalation
 
@@ -127,6 +128,7 @@ async def acknowledge(
     conversation = await _lock_conversation(session, escalation)
     if await _claim(session, escalation, who, now=now):
         await _hand_off(session, escalation, conversation, now=now)
+        await _emit(session, EventType.ESCALATION_TAKEN, escalation, conversation, now=now)
 
 
 async def close_for(
@@ -269,6 +271,7 @@ async def _close(
     if result.rowcount == 1:
         conversation.assistant_paused = False
         session.add(conversation)
+        await _emit(session, EventType.ESCALATION_RESOLVED, escalation, conversation, now=now)
     return bool(result.rowcount == 1)
 
 
@@ -325,7 +328,12 @@ def _is_gone(escalation: Escalation) -> str:
 
 
 async def _emit(
-    session: AsyncSession, escalation: Escalation, conversation: Conversation, *, now: datetime
+    session: AsyncSession,
+    event: EventType,
+    escalation: Escalation,
+    conversation: Conversation,
+    *,
+    now: datetime,
 ) -> None:
     data = {
         "escalation_id": str(escalation.id),
@@ -334,11 +342,12 @@ async def _emit(
         "channel": conversation.channel,
         "trigger": str(escalation.trigger),
         "reason": escalation.reason,
+        "assignee": escalation.assignee,
     }
     await outbox.emit(
         session,
         escalation.tenant_id,
-        "escalation.opened",
+        event,
         lead_id=escalation.lead_id,
         data=data,
         now=now,

@@ -15,6 +15,7 @@ import structlog
 from ivr.db.tables import Role, Turn
 from ivr.errors import ModelError
 from ivr.leads import fields
+from ivr.leads.field_types.speech import knows_nothing
 from ivr.leads.fields import Accepted, Field
 from ivr.leads.profile import Profile
 from ivr.vendors.llm import Answer, Usage
@@ -327,6 +328,8 @@ def _end(said: str, words: str) -> int:
 
 
 def _answer(item: Field, text: str, today: date) -> str | None:
+    if item.type == "free_text" and (knows_nothing(text) or text.rstrip().endswith(("?", "؟"))):
+        return None  # any words would be taken
     match fields.check(item, text, today=today):
         case Accepted(value=value):
             return value

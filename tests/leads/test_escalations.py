@@ -31,6 +31,7 @@ from ivr.leads import escalations, intake, staff
 from ivr.leads.profile import load_profile
 from ivr.leads.staff import Staff
 from ivr.messages import consent
+from ivr.webhooks.event_types import EventType
 from tests.leads.cast import JOHN, NOW, rows, save, settings_for
 
 DESK = "+17705550100"
@@ -138,7 +139,9 @@ async def test_without_a_number_of_staff_nobody_is_written_to(sqlite_db: Databas
     assert await is_paused(sqlite_db, conversation)
 
 
-async def test_others_are_told_by_webhook(sqlite_db: Database) -> None:
+async def test_others_are_told_that_it_is_opened_taken_and_given_back(
+    sqlite_db: Database,
+) -> None:
     conversation = await text(sqlite_db)
     async with sqlite_db.write() as session:
         session.add(
@@ -146,15 +149,25 @@ async def test_others_are_told_by_webhook(sqlite_db: Database) -> None:
                 tenant_id=conversation.tenant_id,
                 url="https://hooks.example.test/",
                 secret="whsec_x",
-                types={"only": ["escalation.opened"]},
+                types={"only": [kind for kind in EventType if kind.startswith("escalation.")]},
                 created_at=NOW,
             )
         )
     row = await escalate(sqlite_db, conversation)
-    (event,) = await rows(sqlite_db, OutboxEvent)
-    assert (event.type, event.lead_id) == ("escalation.opened", conversation.lead_id)
-    assert event.payload["escalation_id"] == str(row.id)
-    assert event.payload["trigger"] == "asked_for_human"
+    for step in (escalations.take, escalations.take, escalations.give_back):
+        async with sqlite_db.write() as session:
+            await step(
+                session, conversation.tenant_id, str(row.id), "sam", now=NOW + timedelta(hours=1)
+            )
+    told = await rows(sqlite_db, OutboxEvent)
+    told.sort(key=lambda event: list(EventType).index(event.type))
+    assert [(event.type, event.payload["assignee"]) for event in told] == [
+        ("escalation.opened", None),
+        ("escalation.acknowledged", "sam"),
+        ("escalation.resolved", "sam"),
+    ]
+    assert {event.payload["escalation_id"] for event in told} == {str(row.id)}
+    assert {event.lead_id for event in told} == {conversation.lead_id}
 
 
 async def test_while_it_is_open_staff_are_reminded_but_not_with_every_message(

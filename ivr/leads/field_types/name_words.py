@@ -7,7 +7,7 @@ from collections.abc import Collection
 _JOINERS = "'.-"
 _ENGLISH = re.compile(
     r"\b(?:(?P<clear>my (?:full |first )?name(?:'s| is)|you'?re speaking (?:with|to)|call me"
-    r"|mera na(?:am|me)|me llamo|mi nombre es|je m'appelle|mein name ist|ich heiße)"
+    r"|mera na(?:am|me)|(?:ana )?[ie]smi|me llamo|mi nombre es|je m'appelle|mein name ist|ich heiße)"
     r"|(?P<vague>this is|i'?m|i am))\s+(?P<name>.+)",
     re.IGNORECASE,
 )
@@ -22,7 +22,7 @@ _NO_NAMES = frozenset(
     "spanish syrian turkish ok okay interested looking sorry good fine great happy ready".split()
 )
 # Common where our tenants' contacts live; lists of US names know few of them.
-_COMMON_ABROAD = frozenset(
+COMMON_ABROAD = frozenset(
     "abdul abdullah abdulrahman adnan ahmad ahmed aisha ali amina amir amna anas asad ayesha bilal "
     "fahad faisal farah fatima hamza hana hasan hassan hussain hussein ibrahim imran iqra khalid "
     "layla mariam maryam mohamed mohammad mohammed muhammad mustafa nasser noor nour omar osama "
@@ -66,7 +66,7 @@ def said_in_english(text: str, common: Collection[str], *, single: bool) -> str:
     if match["clear"] or (not single and re.match("this", match["vague"], re.I)):
         return clause
     words = clause.split()
-    known = {*common, *_COMMON_ABROAD}
+    known = {*common, *COMMON_ABROAD}
     is_name = words and all(word[:1].isupper() or word.casefold() in known for word in words)
     return clause if is_name and words[0].casefold() not in _NO_NAMES else ""
 

@@ -9,6 +9,7 @@ from importlib.resources import files
 from ivr.leads.field_types.base import Accepted, Checked, Field, FieldType, Refused, Vocabulary
 from ivr.leads.field_types.name_words import (
     ARABIC_LEAD_IN,
+    COMMON_ABROAD,
     is_no_arabic_name,
     said_in_arabic,
     said_in_english,
@@ -16,6 +17,7 @@ from ivr.leads.field_types.name_words import (
 )
 from ivr.leads.field_types.speech import is_unknowing, strip_fillers, tidy
 from ivr.leads.field_types.spoken_numbers import is_number_word
+from ivr.leads.field_types.us_zip import STATES
 
 LONGEST = 6  # words
 PARTICLES = frozenset(
@@ -23,6 +25,7 @@ PARTICLES = frozenset(
 )
 _LEAD_IN = re.compile(
     r"^(?:(?:(?:my|the|our) )?(?:full |first |last )?name(?:'s| is| would be)|this is|it'?s"
+    r"|(?:ana )?[ie]smi"
     r"|it is|that'?s|that is|that would be|i'?m|i am|(?:you can |they )?call me"
     r"|(?:you'?re )?speaking (?:with|to))\b[\s,:]*",
     re.IGNORECASE,
@@ -40,6 +43,10 @@ _NOT_NAMES = frozenset(
     "afternoon evening".split()
 )
 
+_PLACES = frozenset(
+    word.casefold() for code, state in STATES.items() for word in (code, *state.split())
+)
+
 
 @lru_cache(maxsize=1)
 def common_names() -> tuple[str, ...]:
@@ -49,9 +56,45 @@ def common_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for line in lines for word in line.split()))
 
 
+@lru_cache(maxsize=1)
+def _known_names() -> frozenset[str]:
+    return frozenset((*common_names(), *COMMON_ABROAD))
+
+
+def standing_alone(clause: str, *, is_first: bool, single: bool) -> str:
+    """Return the name that a clause beside other answers consists of, "" when it may be no name.
+
+    `is_first`: it begins the message, where people put theirs. "Clean title" and "Virginia Beach"
+    stand beside answers, too.
+    """
+    words = strip_fillers(clause).split()
+    plain = [word.casefold().rstrip(".") for word in words]
+    fewest = 1 if single and is_first else 2
+    if not fewest <= len(words) <= 3 or not words_of(clause) or _PLACES.intersection(plain):
+        return ""
+    known = [word in _known_names() for word in plain]
+    written = is_first and all(word[:1].isupper() for word in words)
+    is_name = any(known) and (written or (all(known) and len(words) > 1))
+    return " ".join(words) if is_name else ""
+
+
+def _sentence_with_name(text: str) -> str:
+    """Return the one sentence that has a name: of "Whatever. Karen Miller" the second."""
+    sentences = [part for part in re.split(r"(?<=[^\W\d_]{2}[.!])\s+", text) if part]
+    named = [part for part in sentences if _known_names().intersection(_plain(part))]
+    if len(sentences) < 2 or len(named) != 1 or len(_plain(named[0])) < 2:
+        return text
+    return text if _TITLE.match(text) else named[0]
+
+
+def _plain(text: str) -> list[str]:
+    return [word.casefold() for word in words_of(text)]
+
+
 def _words(raw: str) -> list[str]:
     """Return the words of the name in `raw`, lead-ins and titles removed."""
-    text = ARABIC_LEAD_IN.sub("", strip_fillers(_AS_IN.sub(r"\1", tidy(raw))))
+    said = _sentence_with_name(tidy(raw))
+    text = ARABIC_LEAD_IN.sub("", strip_fillers(_AS_IN.sub(r"\1", said)))
     while (shorter := strip_fillers(_LEAD_IN.sub("", text, count=1))) != text:
         text = shorter
     text = _SPELLING.sub(" ", _TITLE.sub("", text))

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+SHORT = 6  # words; more than a request or an excuse has
 # "So", "Oh" and "Ah" are names as well: fillers only before a comma or a beginning sentence.
 _FILLER = (
     r"um+|uh+|er+m?|hm+|well|okay|ok|sure|yes|yeah|yep|yup|hi|hello|hey"
@@ -63,6 +64,11 @@ def is_only_correcting(text: str) -> bool:
 def without_arabic_signs(text: str) -> str:
     """Return `text` without Arabic vowel signs and stretched letters, which few people type."""
     return re.sub("[\u0640\u064b-\u0652]", "", text)
+
+
+def knows_nothing(text: str) -> bool:
+    """Whether it says no more than "I don't know", where any words would do for an answer."""
+    return is_unknowing(text) and len(text.split()) <= SHORT
 
 
 def is_unknowing(text: str) -> bool:

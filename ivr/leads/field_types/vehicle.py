@@ -35,6 +35,12 @@ _LEAD_IN = re.compile(
     r"|^(?:an?|the)\s+",
     re.IGNORECASE,
 )
+# "A red one" tells neither make nor model.
+_LOOKS = frozenset(
+    "red blue green black white grey gray silver yellow orange purple pink brown gold dark light "
+    "and a the one ones bike motorcycle motorbike cycle vehicle machine thing old new used big "
+    "small nice fast".split()
+)
 _YEAR_IN_FRONT = re.compile(r"^(?:19|20)\d\d\s+")
 
 
@@ -57,6 +63,8 @@ def _spans(words: list[str], longest: int) -> list[str]:
 
 def _unusable(said: str, *, what: str) -> Refused | None:
     """Return the refusal when `said` cannot be a name at all."""
+    if _LOOKS.issuperset(re.findall(r"[^\W\d_]+", said.casefold())):
+        return Refused(f"I did not catch the {what}")
     if not re.search(r"\w", said) or is_unknowing(said) or said.casefold() in (*YES, *NO):
         return Refused(f"I did not catch the {what}")
     if len(said) > LONGEST or len(plain(said).split()) > 5:
