@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 from ivr.channels import (
     chat,
+    chat_messages,
     live_chat,
     message_status,
     missed_call,
@@ -97,6 +98,7 @@ ROUTES = [
 # The JSON interface: FastAPI routers, whose routes come after these.
 ROUTERS: list[APIRouter] = [
     chat.router,
+    chat_messages.router,
     live_chat.router,
     web_form.router,
     missed_call.router,

@@ -22,6 +22,7 @@ from ivr.errors import NotFound
 
 _OFFERED = "offered_stream"  # in a conversation's state
 _MOST_OFFERS = 2  # the process may have died just when the stream came
+_STAFF = "staff_"  # begins the item_id of what a person said in the assistant's place
 
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
@@ -123,6 +124,37 @@ async def latest_turns(
         .limit(count)
     )
     return (await session.exec(query)).all()[::-1]
+
+
+async def turns_behind(
+    session: AsyncSession,
+    conversation_id: uuid.UUID,
+    position: int,
+    roles: Collection[Role],
+    count: int,
+) -> Sequence[Turn]:
+    """Return the first that these said behind a position, in the order in which it was said."""
+    query = (
+        select(Turn)
+        .where(
+            Turn.conversation_id == conversation_id,
+            Turn.position > position,
+            col(Turn.role).in_(roles),
+        )
+        .order_by(col(Turn.position), col(Turn.id))
+        .limit(count)
+    )
+    return (await session.exec(query)).all()
+
+
+def of_staff() -> str:
+    """Return an `item_id` for a turn that a person says in the assistant's place."""
+    return f"{_STAFF}{uuid.uuid4().hex}"
+
+
+def is_of_staff(turn: Turn) -> bool:
+    """Return whether a person said it in the assistant's place."""
+    return turn.item_id.startswith(_STAFF)
 
 
 async def next_position(session: AsyncSession, conversation_id: uuid.UUID) -> int:

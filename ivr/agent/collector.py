@@ -99,9 +99,7 @@ class Collector(Agenda):
         if state.mode == "done":
             return []
         state.turns += 1
-        if state.medium == "text":
-            known = self._original.languages
-            self._speak(follow(text, now=state.language or None, known=known) or "")
+        self._follow(text)
         if not state.asking:  # nothing asked yet, or the profile lost the field
             self._hear_first(_one_line(text))
         elif state.turns > MOST_TURNS:
@@ -109,6 +107,12 @@ class Collector(Agenda):
         else:
             self._hear(_one_line(text), keyed=keyed)
         return self._taken()
+
+    def _follow(self, text: str) -> None:
+        """Go on in the language in which somebody writes."""
+        if self._state.medium == "text":
+            known = self._original.languages
+            self._speak(follow(text, now=self._state.language or None, known=known) or "")
 
     def overhear(self, text: str) -> list[Act]:
         """Return what follows from a message whose writer had not read the question before it."""
@@ -124,6 +128,7 @@ class Collector(Agenda):
         """Return the answer to what is written when all is said and done; [] to what is more than
         politeness or a question.
         """
+        self._follow(text)
         if is_polite(text):
             words = self._phrases.say("welcome")
         elif request(text) is Request.MACHINE:

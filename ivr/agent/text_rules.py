@@ -17,9 +17,10 @@ from ivr.agent.text_findings import Findings
 from ivr.agent.text_turn import TextTurn
 from ivr.agent.tool_schemas import SHARE_DEMO
 from ivr.agent.toolbox import DEMO_SHARED, ToolBox
-from ivr.agent.understanding import best, request, volunteered
+from ivr.agent.understanding import best, is_polite, request, volunteered
 from ivr.db.tables import Source
 from ivr.leads.extraction import asked_in
+from ivr.leads.field_types.speech import knows_nothing
 from ivr.leads.fields import Accepted
 from ivr.leads.profile import Field, Profile
 
@@ -69,8 +70,7 @@ class TextRules:
             collector = Collector.load(profile, state[STATE], today=self._today, known=known)
             if collector.expects.kind != "done":
                 return self._hear(collector)
-            if acts := collector.hear_after(self._turn.message):
-                return collector, acts
+            return self._take_up(collector)
         return self._take_up()
 
     def _hear(self, collector: Collector) -> tuple[Collector, list[Act]]:
@@ -88,20 +88,19 @@ class TextRules:
                 collector, acts = tried, [*silent, *_begun_with(greeting, more)]
         return collector, acts
 
-    def _take_up(self) -> tuple[Collector, list[Act]]:
-        """Go on where somebody else has talked."""
+    def _take_up(self, ended: Collector | None = None) -> tuple[Collector, list[Act]]:
+        """Go on where somebody else has talked, or where we had come to an end."""
         message = self._turn.message
-        found = self._found(message)
+        found = {} if ended and is_polite(message) else self._found(message)
         told = {key: answer.value for key, answer in found.items()}
         collector = self._collector({**self._turn.known, **told})
         opening = collector.open(greet=False)
         if message and not found:
-            is_over = collector.expects.kind == "done"
-            acts = collector.hear_after(message) if is_over else []
-            if not is_over and request(message):
-                acts = collector.hear(message)
-            if acts:
-                return collector, acts
+            last = ended or collector
+            if last.expects.kind == "done" and (acts := last.hear_after(message)):
+                return last, acts
+            if collector.expects.kind != "done" and request(message):
+                return collector, collector.hear(message)
         saved = [Save(key, answer.value, message) for key, answer in found.items()]
         return collector, [*saved, *opening]
 
@@ -120,7 +119,7 @@ class TextRules:
         asked = self._asked()
         fields, known = self._profile.told, self._turn.known
         found = volunteered(asked, fields, known, message, today=self._today)
-        if asked is not None and not request(message) and not _is_question(asked, message):
+        if asked is not None and not request(message) and not _is_no_answer(asked, message):
             # What nobody asks for is only told along the way: "next month" answers both.
             told = [self._profile.field(key) for key in found]
             extras = [field for field in told if field.asked]
@@ -155,9 +154,10 @@ def _stems(text: str) -> set[str]:
     return {word[:5] for word in words if len(word) >= 3} - _COMMON
 
 
-def _is_question(asked: Field, message: str) -> bool:
-    """Whether a question came where any words would be taken for the answer."""
-    return asked.type == "free_text" and message.rstrip().endswith(("?", "؟"))
+def _is_no_answer(asked: Field, message: str) -> bool:
+    """Whether a question or "no idea" came where any words would be taken for the answer."""
+    is_none = message.rstrip().endswith(("?", "؟")) or knows_nothing(message)
+    return asked.type == "free_text" and is_none
 
 
 def _greeting(collector: Collector, acts: Sequence[Act]) -> str:

@@ -66,14 +66,16 @@ _HELLO = re.compile(
     r"(?:\s+there\b)?[\s,.!،]*)+",
     re.IGNORECASE,
 )
+_MOST_POLITE = 12  # words
 _POLITE = re.compile(
-    r"(?:\b(?:thanks?(?: (?:you|u|yo))?|thx|ty|tysm|cheers|so much|very much|a (?:lot|million)|again"
-    r"|k+|ok(?:ay|ey|ie)?|all ?right|cool|great|perfect|awesome|nice|good|sounds good|got it|will do"
-    r"|(?:good ?)?bye(?:[ -]bye)?|see (?:you|ya)|cya|later|soon|talk to you|then|you too|no problem"
-    r"|np|no|nope|yes|yep|sure|that(?:'s| is) (?:all|it|fine|great)|(?:i )?appreciate (?:it|that)"
-    r"|have a (?:good|great|nice) (?:day|one|evening|night|weekend)|(?:for )?(?:your|the) help"
-    r"|for everything|shukran|lol|haha|gracias|merci)\b"
-    r"|(?<!\w)(?:شكرا|جزيلا|لك|لكم|تمام|ماشي|حسنا|[أا]وكي|مع السلامة|باي|نعم|لا|يعطيك العافية)(?!\w)"
+    r"(?:\b(?:thanks?(?: (?:you|u|yo))?|thx|ty|tysm|cheers|so much|very much|a (?:lot|million)"
+    r"|again|k+|ok(?:ay|ey|ie)?|all ?right|cool|great|perfect|awesome|nice|good|sounds good|got it"
+    r"|will do|(?:good ?)?bye(?:[ -]bye)?|see (?:you|ya)|cya|later|soon|talk to you|then|you too"
+    r"|no problem|np|no|nope|yes|yep|sure|that(?:'s| is) (?:all|it|fine|great)"
+    r"|(?:i )?appreciate (?:it|that)|have a (?:good|great|nice) (?:day|one|evening|night|weekend)"
+    r"|(?:for )?(?:your|the) help|for everything|shukran|lol|haha|gracias|merci)\b"
+    r"|(?<!\w)(?:شكرا|جزيلا|لك|لكم|تمام|ماشي|حسنا|[أا]وكي|مع السلامة|باي|نعم|لا"
+    r"|يعطيك العافية)(?!\w)"
     r"|[^\w?؟]|_)+",
     re.IGNORECASE,
 )
@@ -109,7 +111,8 @@ def asks_back(text: str) -> bool:
 
 def is_polite(text: str) -> bool:
     """Whether it is nothing but thanks, an "ok", a goodbye or a thumb up: nothing to act upon."""
-    return bool(_POLITE.fullmatch(without_arabic_signs(tidy(text))))
+    plain = without_arabic_signs(tidy(text))
+    return len(plain.split()) <= _MOST_POLITE and bool(_POLITE.fullmatch(plain))
 
 
 def volunteered(

@@ -1,4 +1,4 @@
-"""Lets the business's own web pages call the two doors that a publishable key opens (CORS).
+"""Lets the business's own web pages call the doors that a publishable key opens (CORS).
 
 Which page a key belongs to is checked with the key, at the door; here any page may ask.
 """
@@ -6,7 +6,7 @@ Which page a key belongs to is checked with the key, at the door; here any page 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-DOORS = frozenset({"/webhooks/live-chat", "/webhooks/web-form"})
+DOORS = frozenset({"/webhooks/live-chat", "/webhooks/live-chat/messages", "/webhooks/web-form"})
 _HEADERS = ("X-API-Key", "Authorization", "Content-Type", "Idempotency-Key")
 
 
@@ -18,7 +18,7 @@ class CrossOrigin:
         self._open = CORSMiddleware(
             app,
             allow_origins=["*"],
-            allow_methods=["POST"],
+            allow_methods=["GET", "POST"],
             allow_headers=_HEADERS,
             expose_headers=("Retry-After",),  # else a page could not wait for as long as we ask
         )

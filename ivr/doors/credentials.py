@@ -75,5 +75,13 @@ async def _known(session: AsyncSession, given: str) -> ApiKey:
 def _check_origin(request: Request, key: ApiKey, *, opens: bool) -> None:
     if not opens:
         raise Forbidden("X-API-Key: a publishable key opens live chat and web form only")
-    if request.headers.get("origin") != key.origin:
+    if key.origin not in _origins(request):
         raise Forbidden("Origin: this publishable key belongs to another site")
+
+
+def _origins(request: Request) -> tuple[str | None, ...]:
+    """Return where a request may come from: a browser names no origin when a page GETs its own."""
+    if request.method != "GET" or "origin" in request.headers:
+        return (request.headers.get("origin"),)
+    host = request.headers.get("host", "")
+    return (request.state["settings"].public_base_url, f"http://{host}", f"https://{host}")

@@ -181,8 +181,10 @@ async def staff_says(
         raise Conflict(f"nothing can be written to a {conversation.channel} conversation")
     if conversation.channel in Channel.by_message():
         await _demand_reachable(session, conversation)
+    # Who reads from a position on would miss the second of two turns at one position.
+    await _lock_conversation(session, escalation)
     said = Said(
-        item_id=f"staff_{uuid.uuid4().hex}",
+        item_id=conversations.of_staff(),
         position=await conversations.next_position(session, conversation.id),
         role=Role.ASSISTANT,
         text=text,

@@ -110,6 +110,68 @@ async def test_a_goodbye_ends_and_thanks_after_it_are_not_greeted(john: Texter) 
     assert after.text and (PROFILE.text_greeting or PROFILE.greeting) not in after.text
 
 
+@pytest.fixture
+async def done(begin: Begin) -> Texter:
+    """Somebody who has told everything."""
+    john = await begin(PROFILE, model=False)
+    await john.says("My name is John Doe, zip 30093, phone 770-555-0123, a 2020 Yamaha MT-07")
+    assert john.replies[-1].ends == "complete"
+    return john
+
+
+@pytest.mark.parametrize("text", ["thanks!", "k", "ok", "bye", "👍", "Thank you so much!! 🙏"])
+async def test_politeness_after_the_end_is_answered_briefly(done: Texter, text: str) -> None:
+    for _ in range(2):
+        reply = await done.says(text)
+        assert (reply.text, reply.ends) == ("You are welcome.", "complete")
+    assert await done.lead() == LEAD
+
+
+async def test_thanks_after_a_goodbye_that_came_early_are_answered_briefly(john: Texter) -> None:
+    await john.says("Hello")
+    await john.says("never mind, bye")
+    reply = await john.says("thanks")
+    assert (reply.text, reply.ends) == ("You are welcome.", "caller_goodbye")
+    assert "name" in (await john.says("sorry, I do want to sell my bike")).text
+
+
+@pytest.mark.parametrize("text", ["who will call me?", "when will you call"])
+async def test_a_question_after_the_end_is_for_a_colleague(done: Texter, text: str) -> None:
+    reply = await done.says(text)
+    assert reply.text.startswith("A colleague will answer that") and reply.ends == "complete"
+    assert PROFILE.closing not in reply.text
+
+
+async def test_a_correction_after_the_end_is_taken(done: Texter) -> None:
+    await done.says("can you change my zip to 30094?")
+    assert (await done.lead())["zip_code"] == "30094"
+
+
+async def test_no_demo_is_sent_for_thanks(begin: Begin) -> None:
+    ahmed = await begin(COURSES, model=False, number="+923001234567")
+    for text in ("Hello", "Ahmed", "yes", "CTA", "Graduate", "Career switch"):
+        await ahmed.says(text)
+    assert (await ahmed.says("thanks")).text == "You are welcome."
+    assert (await ahmed.says("شكرا")).text == "على الرحب والسعة."
+
+
+async def test_what_staff_saved_meanwhile_is_not_asked_for(
+    sqlite_db: Database, john: Texter
+) -> None:
+    await john.says("Hello")
+    await save(sqlite_db, await john.conversation(), {"zip_code": "30093"})
+    reply = await john.says("John Doe")
+    assert "ZIP" not in reply.text and "number" in reply.text
+
+
+@pytest.mark.parametrize("text", ["ana ismi Ahmed", "ismi Ahmed", "Esmi ahmed"])
+async def test_a_name_in_arabic_with_latin_letters_is_understood(begin: Begin, text: str) -> None:
+    ahmed = await begin(COURSES, model=False)
+    await ahmed.says("Hello")
+    await ahmed.says(text)
+    assert (await ahmed.lead())["name"] == "Ahmed"
+
+
 async def test_a_picture_without_words_is_answered(john: Texter) -> None:
     await john.says("Hello")
     reply = await john.says("")

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -241,3 +242,10 @@ def test_the_rules_take_the_last_good_answer_to_a_question() -> None:
 def test_the_rules_do_not_take_an_answer_to_nothing() -> None:
     talk = ((Role.ASSISTANT, "Goodbye!"), (Role.CALLER, "30093"))
     assert by_rules(material(talk)) == {}
+
+
+@pytest.mark.parametrize("said", ["no idea", "dunno", "I don't know", "what do you mean?"])
+def test_the_rules_take_no_answer_that_tells_nothing(said: str) -> None:
+    courses = load_profile("courses")
+    talk = ((Role.ASSISTANT, courses.field("goal").ask), (Role.CALLER, said))
+    assert by_rules(replace(material(talk), profile=courses)) == {}

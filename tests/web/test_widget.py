@@ -16,7 +16,9 @@ from starlette.routing import Route as Path
 
 from ivr import api_keys, tenants
 from ivr.db.tables import KeyKind, Lead, utc_now
+from tests.channels.test_chat_messages import PERSON, staff
 from tests.channels.world import ANSWERS, World, world
+from tests.leads.cast import until
 from tools.emulators.serving import serve
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -33,6 +35,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+POLL_MS = 4000
+NEWS = "/webhooks/live-chat/messages"
 ANSWERS_SHOWN = ".talk .ours:not(.dots)"  # the dots say that an answer is on its way
 
 
@@ -228,6 +232,100 @@ async def test_a_key_of_another_site_opens_nothing(sqlite_url: str, chromium: Br
         await expect(page.locator(".talk .lost")).to_contain_text("belongs to another site")
         async with w.db.read() as session:
             assert not (await session.exec(select(Lead))).all()
+
+
+async def seen(page: Page, text: str) -> None:
+    """Let the page's clock run until a line is shown."""
+
+    async def is_there() -> bool:
+        await page.clock.run_for(POLL_MS)
+        return await page.locator(ANSWERS_SHOWN).filter(has_text=text).count() > 0
+
+    await until(is_there)
+
+
+def polls(page: Page) -> list[str]:
+    """Return a list to which every question for news is added."""
+    asked: list[str] = []
+    page.on("request", lambda it: asked.append(it.url) if NEWS in it.url else None)
+    return asked
+
+
+async def test_a_visitor_who_asks_for_a_person_reads_what_the_person_says_once(
+    sqlite_url: str, chromium: Browser
+) -> None:
+    strict = "default-src 'none'; script-src {us}; connect-src {us}"
+    async with world(sqlite_url) as w, shop(w, chromium, policy=strict) as s:
+        asked = polls(s.page)
+        await s.page.clock.install()
+        await s.page.get_by_role("button", name="Chat with us").click()
+        said = await s.say(PERSON)
+        await staff(w, "take")
+        for words in ("Ann here.", "What can I do?"):
+            await staff(w, "say", message=words)
+            await seen(s.page, words)
+        await staff(w, "give-back")
+
+        async def is_left() -> bool:
+            await s.page.clock.run_for(POLL_MS)
+            return not await s.page.evaluate("localStorage.getItem('ivr-person-since')")
+
+        await until(is_left)
+        before = len(asked)
+        await s.page.clock.run_for(20 * POLL_MS)
+        shown = await s.page.locator(ANSWERS_SHOWN).all_inner_texts()
+        assert s.problems == []
+    assert shown[1:] == [said, "Ann here.", "What can I do?"]
+    assert len(asked) == before, "nobody asks when the assistant has the chat again"
+
+
+async def test_a_person_s_words_reach_a_visitor_who_went_to_another_page_or_lost_the_network(
+    sqlite_url: str, chromium: Browser
+) -> None:
+    async with world(sqlite_url) as w, shop(w, chromium) as s:
+        await s.page.clock.install()
+        await s.page.get_by_role("button", name="Chat with us").click()
+        await s.say(PERSON)
+        await staff(w, "take")
+        await staff(w, "say", message="Ann here.")
+        await s.page.reload()
+        asked = polls(s.page)
+        await s.page.clock.run_for(5 * POLL_MS)
+        assert asked == [], "nobody looks at it"
+        await s.page.route(f"**{NEWS}*", lambda route: route.abort())
+        await s.page.get_by_role("button", name="Chat with us").click()
+
+        async def is_lost() -> bool:
+            await s.page.clock.run_for(POLL_MS)
+            return len(asked) >= 2
+
+        await until(is_lost)
+        await s.page.unroute(f"**{NEWS}*")
+        await seen(s.page, "Ann here.")
+        shown = await s.page.locator(ANSWERS_SHOWN).all_inner_texts()
+    assert shown[1:] == ["Ann here."]
+
+
+async def test_a_person_s_words_come_to_our_own_page_when_somebody_looks_at_it(
+    sqlite_url: str, chromium: Browser
+) -> None:
+    async with world(sqlite_url) as w, visitor(chromium) as (page, problems):
+        asked = polls(page)
+        await page.clock.install()
+        await page.goto(f"{w.url}/widget?key={await publishable(w, w.url)}")
+        await page.get_by_label("Your message").fill(PERSON)
+        await page.keyboard.press("Enter")
+        await expect(page.locator(ANSWERS_SHOWN)).to_have_count(2)
+        await staff(w, "take")
+        await staff(w, "say", message="Ann here.")
+        await page.evaluate("Object.defineProperty(document, 'hidden', {get: () => window.away})")
+        await page.evaluate("window.away = true")
+        before = len(asked)
+        await page.clock.run_for(5 * POLL_MS)
+        assert len(asked) == before
+        await page.evaluate("window.away = false")
+        await seen(page, "Ann here.")
+        assert problems == []
 
 
 async def test_everything_to_press_is_large_enough_for_a_thumb(

@@ -7,7 +7,8 @@ from collections.abc import Collection
 _JOINERS = "'.-"
 _ENGLISH = re.compile(
     r"\b(?:(?P<clear>my (?:full |first )?name(?:'s| is)|you'?re speaking (?:with|to)|call me"
-    r"|mera na(?:am|me)|(?:ana )?[ie]smi|me llamo|mi nombre es|je m'appelle|mein name ist|ich heiße)"
+    r"|mera na(?:am|me)|(?:ana )?[ie]smi|me llamo|mi nombre es|je m'appelle|mein name ist"
+    r"|ich heiße)"
     r"|(?P<vague>this is|i'?m|i am))\s+(?P<name>.+)",
     re.IGNORECASE,
 )

@@ -4,7 +4,8 @@
    data-open    "button" (default): a button that opens a panel; "page": fills the page
    data-source  what the business sees as the source of a form; the page's host by default
 
-   It lives in a shadow root, loads nothing else and keeps one thing: the visitor's session id. */
+   It lives in a shadow root, loads nothing else and keeps two things: the visitor's session id and,
+   while a person has the chat, since when. */
 (() => {
   "use strict";
   const script = document.currentScript;
@@ -14,6 +15,8 @@
   const fillsPage = script.dataset.open === "page";
   const TRIES = 4;
   const FIRST_PAUSE_MS = 1000;
+  const POLL_MS = 4000;
+  const LONGEST_POLL_MS = 60000;
 
   const WORDS = {
     en: {
@@ -90,16 +93,22 @@
     return hex.replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, "$1-$2-$3-$4-$5");
   };
 
-  const session = (() => {
-    const fresh = uuid();
+  /* Where storage is forbidden the talk lasts as long as the page. */
+  const kept = (name) => {
     try {
-      const kept = localStorage.getItem("ivr-session") || fresh;
-      localStorage.setItem("ivr-session", kept);
-      return kept;
-    } catch {  // storage is forbidden: the talk lasts as long as the page
-      return fresh;
+      return localStorage.getItem(name) || "";
+    } catch {
+      return "";
     }
-  })();
+  };
+  const keep = (name, value) => {
+    try {
+      localStorage.setItem(name, value);
+    } catch {}
+  };
+
+  const session = kept("ivr-session") || uuid();
+  keep("ivr-session", session);
 
   class Refused extends Error {
     constructor(problem) {
@@ -158,6 +167,7 @@
       line.classList.remove("waiting");
       dots.remove();
       if (answer.response) show("ours", answer.response);
+      if (answer.with_person) attend(personSince || answer.timestamp);
     } catch (error) {
       dots.remove();
       offerAgain(body, line, error.message);
@@ -172,6 +182,46 @@
       behind = behind.then(() => deliver(body, line));
     });
     line.after(note);
+  };
+
+  /* What a person writes is asked for while a person has the chat and the visitor looks at it. The
+     position keeps it from showing twice; the time leaves out what persons wrote in earlier talks. */
+  let personSince = kept("ivr-person-since");
+  let position = -1;
+  let attending = false;
+
+  const attend = async (since) => {
+    personSince = since;
+    keep("ivr-person-since", since);
+    if (attending) return;
+    attending = true;
+    let wait = POLL_MS;
+    while (personSince) {
+      await pause(wait);
+      if (panel.hidden || document.hidden) continue;
+      wait = (await showNews().catch(() => false)) ? POLL_MS : Math.min(wait * 2, LONGEST_POLL_MS);
+    }
+    attending = false;
+  };
+
+  const showNews = async () => {
+    const query = new URLSearchParams({ session_id: session, after: position });
+    const response = await fetch(`${server}/webhooks/live-chat/messages?${query}`, {
+      headers: { "X-API-Key": key },
+      signal: AbortSignal.timeout(LONGEST_POLL_MS),
+    });
+    const isOver = [401, 403, 404].includes(response.status);  // nobody will ever answer
+    if (!response.ok && !isOver) return false;
+    const news = isOver ? { messages: [], with_person: false } : await response.json();
+    for (const line of news.messages) {
+      position = line.position;
+      if (line.role === "staff" && Date.parse(line.timestamp) >= Date.parse(personSince)) show("ours", line.text);
+    }
+    if (!news.with_person && !news.messages.length) {
+      personSince = "";
+      keep("ivr-person-since", "");
+    }
+    return true;
   };
 
   const saying = make("textarea", { rows: "1", "aria-label": words.say, placeholder: words.say, dir: "auto", maxlength: "4000" });
@@ -269,4 +319,5 @@
   choose("chat");
   show("ours", words.hello);
   document.body.append(host);
+  if (personSince) attend(personSince);
 })();
