@@ -131,6 +131,8 @@ class Collector(Agenda):
         self._follow(text)
         if is_polite(text):
             words = self._phrases.say("welcome")
+        elif request(text) is Request.GOODBYE:
+            words = self._phrases.say("goodbye")
         elif request(text) is Request.MACHINE:
             words = self._phrases.say("machine")
         elif asks_back(f"{text.rstrip(' ?؟')}?"):

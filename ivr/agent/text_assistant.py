@@ -109,7 +109,7 @@ class TextAssistant:
             conversation,
             zone=self._zone,
             now=lambda: self._now,
-            reads_back=False,
+            written=True,
         )
 
     # --- by a model ---

@@ -44,11 +44,11 @@ class TextRules:
         """
         collector, acts = self._heard()
         told = [act for act in acts if isinstance(act, Save | Confirm | Deny)]
-        await self._tools.save_told(told, found)
         others = [act for act in acts if act not in told]
         done = await perform(self._tools, others, source=Source.TYPED)
         if done.ends == "complete" and DEMO_SHARED not in self._turn.known:
             done = await self._with_demo(done)
+        await self._tools.save_told(told, found)  # last: it moves the lead, for the demo as well
         kept = {STATE: collector.dump(), _AFTER: self._turn.unanswered[-1].item_id}
         return done, kept
 

@@ -41,7 +41,11 @@ class ToolOutput:
 
 
 class ToolBox:
-    """The tools of one conversation; `reads_back`: what is easily misheard is to be confirmed."""
+    """The tools of one conversation.
+
+    `written`: nothing is misheard, so nothing is read back; and the lead moves once for all that a
+    turn brings, at its end (`save_told`).
+    """
 
     def __init__(
         self,
@@ -51,14 +55,15 @@ class ToolBox:
         *,
         zone: ZoneInfo,
         now: Callable[[], datetime] = utc_now,
-        reads_back: bool = True,
+        written: bool = False,
     ) -> None:
         self._db = db
         self._profile = profile
         self._conversation = conversation
         self._zone = zone
         self._now = now
-        self._reads_back = reads_back
+        self._written = written
+        self._taken_back = False  # in this turn, so the stage may go back
         self.told: set[str] = set()  # the fields of which something was written down
 
     async def run(self, name: str, arguments: str) -> ToolOutput:
@@ -124,10 +129,11 @@ class ToolBox:
     async def save_told(
         self, acts: Iterable[Save | Confirm | Deny], found: Mapping[str, tuple[str, str]]
     ) -> None:
-        """Commit all that rules understood of what the contact wrote, and move the lead.
+        """Commit all that rules understood of what the contact wrote, and move the lead, once for
+        everything that the turn has brought (S0.22).
 
-        `acts` are answers, each of which moves it. `found` has values and the words around them by
-        field; what anybody has tried to save before is left as it is: they knew better.
+        `found` has values and the words around them by field; what anybody has tried to save before
+        is left as it is: they knew better.
         """
         now = self._now()
         async with self._db.write() as session:
@@ -135,9 +141,9 @@ class ToolBox:
             rows = await values.history(session, lead.id)
             for act in acts:
                 await self._carry_out(session, act, rows, now=now)
-                await self._move(session, lead, rows, now, taken_back=isinstance(act, Deny))
-            if await self._put_found(session, found, rows, now=now) or not self.told:
-                await self._move(session, lead, rows, now)
+                self._taken_back |= isinstance(act, Deny)
+            await self._put_found(session, found, rows, now=now)
+            await self._move(session, lead, rows, now, taken_back=self._taken_back)
 
     async def _carry_out(
         self,
@@ -173,8 +179,8 @@ class ToolBox:
         rows: list[FieldValue],
         *,
         now: datetime,
-    ) -> bool:
-        """Add what was found, also to `rows`; return whether there was anything new."""
+    ) -> None:
+        """Add what was found, also to `rows`."""
         tried = {row.name for row in rows if row.source != Source.CALLER_ID}
         shown = {row.name for row in rows}
         for name in found.keys() - tried:
@@ -190,7 +196,6 @@ class ToolBox:
                 now=now,
             )
             rows.append(row)
-        return not tried.issuperset(found)
 
     async def _share_demo(self, given: Mapping[str, Any]) -> ToolOutput:
         """Save what the model hands over and that the demo goes out, all in one step (S0.31)."""
@@ -307,10 +312,15 @@ class ToolBox:
     async def _assess(
         self, session: AsyncSession, now: datetime, *, taken_back: bool = False
     ) -> dict[str, FieldValue]:
-        """Move the lead to where its values put it; return those that may be shown here."""
+        """Move the lead to where its values put it, or note that it is to be moved with the end of
+        the turn; return the values that may be shown here.
+        """
         lead = await stages.lock(session, self._conversation.lead_id)
         rows = await values.history(session, lead.id)
-        await self._move(session, lead, rows, now, taken_back=taken_back)
+        if self._written:
+            self._taken_back |= taken_back
+        else:
+            await self._move(session, lead, rows, now, taken_back=taken_back)
         return await identity.among(session, self._conversation, rows)
 
     async def _move(
@@ -345,7 +355,7 @@ class ToolBox:
                 return _json(saved=False, field=field.key, problem=reason)
             case Accepted(value=value, ask_more=ask_more):
                 answer: dict[str, Any] = {"saved": True, "field": field.key, "value": value}
-                if self._reads_back:
+                if not self._written:
                     is_confirmed = held[field.key].source == Source.CONFIRMED
                     answer["read_back"] = spoken(field, value)
                     answer["confirm"] = field.confirm and not is_confirmed

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
@@ -74,9 +75,12 @@ async def _chat(session: AsyncSession, tenant: Tenant, named: str) -> Conversati
         key = uuid.UUID(sound(named))
     except ValueError:
         return None
-    found = await session.get(Conversation, key)
-    is_theirs = found is not None and found.tenant_id == tenant.id
-    return found if is_theirs and found.channel in Channel.chats() else None
+    query = select(Conversation).where(
+        Conversation.id == key,
+        Conversation.tenant_id == tenant.id,
+        col(Conversation.channel).in_(Channel.chats()),
+    )
+    return (await session.exec(query)).one_or_none()
 
 
 async def _lines(

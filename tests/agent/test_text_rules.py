@@ -142,6 +142,10 @@ async def test_a_question_after_the_end_is_for_a_colleague(done: Texter, text: s
     assert PROFILE.closing not in reply.text
 
 
+async def test_who_is_not_interested_after_the_end_is_let_go(done: Texter) -> None:
+    assert (await done.says("not interested any more")).text == "All right. Goodbye!"
+
+
 async def test_a_correction_after_the_end_is_taken(done: Texter) -> None:
     await done.says("can you change my zip to 30094?")
     assert (await done.lead())["zip_code"] == "30094"

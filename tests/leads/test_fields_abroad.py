@@ -1,5 +1,6 @@
 """The field types for the rest of the world: numbers, money, names and places."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -157,6 +158,12 @@ def test_an_amount_has_its_minor_units_and_its_currency_beside_it() -> None:
 @pytest.mark.parametrize("raw", ["", "cheap", "0501234567", "+966501234567"])
 def test_what_names_no_amount_is_refused(raw) -> None:
     assert reason(BUDGET, raw) == "I need an amount of money"
+
+
+@pytest.mark.parametrize("text", ["0K", "my budget is 0 SAR", "around 5 SAR"])
+def test_an_amount_outside_the_limits_is_not_found_either(text: str) -> None:
+    limited = replace(BUDGET, options={"currency": "SAR", "min": 100_000})
+    assert found(limited, text) is None and found(limited, "around 5k SAR") == "5000 SAR"
 
 
 def test_an_amount_outside_the_limits_is_refused_with_the_limit() -> None:

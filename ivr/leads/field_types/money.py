@@ -66,13 +66,15 @@ class Money(FieldType):
         return Accepted(f"{amount} cents", _dollars(amount), details)
 
     def find(self, field: Field, text: str, *, today: date) -> Accepted | None:
-        """Only in a profile's own currency, and where nothing but money can be meant."""
+        """Only in a profile's own currency, within its limits, where only money can be meant."""
         if not (currency := field.options.get("currency")):
             return None
         found = amounts(text, currency)
         is_price = is_about_money(text)
         clear = [it for it in found if it.is_clear or (is_price and _is_a_price(it))]
-        return _accepted(clear[0]) if len(set(clear)) == 1 else None
+        if len(set(clear)) != 1 or _beyond(field, clear[0], str):
+            return None
+        return _accepted(clear[0])
 
     def spoken(self, field: Field, value: str) -> str:
         if value.endswith(" cents"):
