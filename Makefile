@@ -23,7 +23,7 @@ run: $(VENV)/.run  ## start the server with the settings of the environment and 
 	@$(BIN)/ivr serve
 
 test: $(VENV)/.dev  ## run the tests; REQUIRE_SERVICES=1 fails when PostgreSQL is missing
-	@$(BIN)/python -m pytest -n 2 $(PYTEST)
+	@$(BIN)/python -m pytest -n 3 $(PYTEST)
 
 chaos: $(VENV)/.dev  ## play 300 seeds of random faults; CHAOS=1-60,99 plays these
 	@CHAOS=$(or $(CHAOS),1-300) $(BIN)/python -m pytest -q -n 2 tests/faults/chaos.py $(PYTEST)

@@ -132,7 +132,7 @@ async def _say(number: str, words: str, who: str) -> None:
         await escalations.staff_says(session, conversation, words, who, now=desk.clock.now)
 
 
-app = commands("See who waits for a person, take over, write, and give back.")
+app = commands("See who waits for a person; take over, give back.")
 add(app, list_, "list")
 add(app, take)
 add(app, say)

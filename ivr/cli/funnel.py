@@ -271,7 +271,7 @@ def _profile(desk: Desk, pipeline: str | None) -> Profile:
     return funnel.pipeline(_profiles, desk.tenant, pipeline)
 
 
-app = commands("See where the leads stand, put one elsewhere, bring in older conversations.")
+app = commands("See and change where leads stand; import and export.")
 add(app, stats)
 add(app, list_, "list")
 add(app, show_, "show")

@@ -230,7 +230,7 @@ def _with_failed(app: typer.Typer) -> typer.Typer:
     return app
 
 
-app = _with_failed(commands("Look after the finished leads: what failed, what was delivered."))
+app = _with_failed(commands("See which finished leads were delivered, and retry others."))
 add(app, succeeded)
 
 failed_app = _with_failed(commands("Look after the leads that were not delivered."))

@@ -25,7 +25,7 @@ def run_server(
     host: Annotated[str | None, typer.Option(help="Instead of HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Instead of PORT.", min=0, max=65535)] = None,
 ) -> None:
-    """Start the server with the settings of the environment and .env."""
+    """Start the server; settings come from environment and .env."""
     try:
         settings = _settings(host, port)
         server = _server(settings)

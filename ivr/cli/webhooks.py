@@ -202,7 +202,7 @@ async def _send_again(number: int | None, since: str | None, *, only_parked: boo
         return await replay.since(session, tenant_id, moment, only_parked=only_parked, now=now)
 
 
-app = commands("Have other programs told of events, and see what did not get through.")
+app = commands("Tell other programs of events, and see what failed.")
 add(app, make, "add")
 add(app, list_, "list")
 add(app, remove)

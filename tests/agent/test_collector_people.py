@@ -135,6 +135,11 @@ def test_a_name_is_found_beside_a_sentence_of_its_own(text: str) -> None:
     assert heard("full_name", text)[0] == {"full_name": "Karen Miller"}
 
 
+@pytest.mark.parametrize("text", ["St. John Miller", "Mary St. John", "Dr. Jane St. Clair"])
+def test_a_shortened_word_ends_no_sentence(text: str) -> None:
+    assert heard("full_name", text)[0] == {"full_name": text.removeprefix("Dr. ").replace(".", "")}
+
+
 @pytest.mark.parametrize("text", ["a red one", "the blue bike", "It's a red one."])
 @pytest.mark.parametrize("asked", ["vehicle_make", "vehicle_model"])
 def test_how_it_looks_tells_neither_make_nor_model(asked: str, text: str) -> None:

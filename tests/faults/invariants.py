@@ -17,8 +17,11 @@ from ivr.db.tables import (
     Conversation,
     ConversationStatus,
     FailedLead,
+    FieldValue,
     InboundEvent,
     Lead,
+    Lifecycle,
+    MergeRecord,
     ReviewItem,
     Submission,
     SubmissionState,
@@ -51,6 +54,8 @@ class Books:
     failed: Sequence[FailedLead]
     reviews: Sequence[ReviewItem]
     events: Sequence[InboundEvent]
+    values: Sequence[FieldValue]
+    merges: Sequence[MergeRecord]
     known: Mapping[Any, frozenset[str]]  # lead id -> fields that have a value
 
 
@@ -66,6 +71,8 @@ TABLES = (
     FailedLead,
     ReviewItem,
     InboundEvent,
+    FieldValue,
+    MergeRecord,
 )
 assert len(fields(Books)) == len(TABLES) + 1
 
@@ -103,12 +110,13 @@ def broken(books: Books, calls: Sequence[Call], npa: NpaEmulator) -> list[str]:
         *_wrong_turns(books),
         *_wrong_submissions(books, npa),
         *_lost_or_doubled_leads(books, npa),
+        *_wrong_merges(books),
     ]
 
 
 def _wrong_stages(books: Books) -> Iterable[str]:
-    """The stage is what the fields say."""
-    for lead in books.leads:
+    """The stage is what the fields say; a merged lead has no fields any more, only a history."""
+    for lead in _not_merged(books):
         wanted = stages.stage_of(load_profile(lead.profile), books.known[lead.id])
         if lead.stage != wanted:
             yield f"lead {lead.id}: stage {lead.stage}, its fields say {wanted}"
@@ -217,11 +225,39 @@ def _wrong_submissions(books: Books, npa: NpaEmulator) -> Iterable[str]:
 def _lost_or_doubled_leads(books: Books, npa: NpaEmulator) -> Iterable[str]:
     taken = Counter(str(lead["refNumber"]) for lead in npa.leads)
     own = _by(books.submissions, lambda row: row.lead_id)
-    for lead in books.leads:
+    for lead in _not_merged(books):
         if sum(taken[row.reference] for row in own[lead.id]) > 1:
             yield f"lead {lead.id}: the buyer took it twice"
         if not any(row.state in State.open_states() | {State.SUCCEEDED} for row in own[lead.id]):
             yield f"lead {lead.id}: lost, {[row.state for row in own[lead.id]]}"
+
+
+def _wrong_merges(books: Books) -> Iterable[str]:
+    """A merged lead's fate is that of the lead that it went into: it left nothing behind."""
+    into = {
+        entry["lead"]: entry["into"]
+        for record in books.merges
+        if record.split_at is None
+        for entry in record.moved["absorbed"]
+    }
+    alive = {str(lead.id) for lead in _not_merged(books)}
+    left = Counter(row.lead_id for row in books.conversations)
+    left.update(row.lead_id for row in books.values)
+    left.update(row.lead_id for row in books.submissions)
+    for lead in books.leads:
+        if lead.lifecycle != Lifecycle.MERGED:
+            continue
+        end = str(lead.id)
+        for _ in books.merges:
+            end = into.get(end, end)
+        if end not in alive:
+            yield f"lead {lead.id}: merged into {end}, which is not there"
+        if left[lead.id] or not lead.closed_at:
+            yield f"lead {lead.id}: merged, and {left[lead.id]} rows were left with it"
+
+
+def _not_merged(books: Books) -> list[Lead]:
+    return [lead for lead in books.leads if lead.lifecycle != Lifecycle.MERGED]
 
 
 def _by(found: Iterable[Row], key: Any) -> dict[Any, list[Row]]:

@@ -80,7 +80,7 @@ def standing_alone(clause: str, *, is_first: bool, single: bool) -> str:
 
 def _sentence_with_name(text: str) -> str:
     """Return the one sentence that has a name: of "Whatever. Karen Miller" the second."""
-    sentences = [part for part in re.split(r"(?<=[^\W\d_]{2}[.!])\s+", text) if part]
+    sentences = [part for part in re.split(r"(?<=[^\W\d_]{3}[.!])\s+", text) if part]
     named = [part for part in sentences if _known_names().intersection(_plain(part))]
     if len(sentences) < 2 or len(named) != 1 or len(_plain(named[0])) < 2:
         return text
