@@ -6,7 +6,6 @@ like to a model stands in `tool_schemas`.
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from ivr.agent.acts import Confirm, Deny, Save
 from ivr.agent.dialogue import STATE
 from ivr.agent.mistaken_identity import denial
+from ivr.agent.tool_output import ToolOutput, dumped, problem
 from ivr.agent.tool_schemas import END_REASONS, SHARE_DEMO
 from ivr.db import Database
 from ivr.db.tables import Conversation, FieldValue, Lead, Source, utc_now
@@ -29,15 +29,6 @@ from ivr.leads.same_name import shares_a_word
 DEMO_SHARED = "demo_shared"  # the field that a profile with a demo has
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ToolOutput:
-    """What a tool says to the model (`output` is JSON), and what it means for the conversation."""
-
-    output: str
-    ends: str | None = None
-    transfer: bool = False
 
 
 class ToolBox:
@@ -73,11 +64,11 @@ class ToolBox:
         except ValueError:
             given = None
         if not isinstance(given, dict):
-            return _problem("the arguments were not a JSON object; call the tool again")
+            return problem("the arguments were not a JSON object; call the tool again")
         try:
             return await self._dispatch(name, given)
         except ProfileError as exc:
-            return _problem(str(exc))
+            return problem(str(exc))
 
     async def _dispatch(self, name: str, given: Mapping[str, Any]) -> ToolOutput:
         match name:
@@ -95,18 +86,18 @@ class ToolBox:
             case "end_call":
                 reason = _text(given, "reason")
                 known = reason if reason in END_REASONS else "complete"
-                return ToolOutput(_json(ending=True), ends=known)
+                return ToolOutput(dumped(ending=True), ends=known)
             case "not_this_person":
                 recycled = given.get("number_is_theirs_now") is True
                 return await self.not_this_person(recycled=recycled)
             case "promise_call_back":
                 await self.ask_call_back()
-                return ToolOutput(_json(promised=True))
+                return ToolOutput(dumped(promised=True))
             case "transfer_to_person":
                 return await self._transfer()
             case name if name == SHARE_DEMO and name in self._profile.tools:
                 return await self._share_demo(given)
-        return _problem(f"there is no tool {name}")
+        return problem(f"there is no tool {name}")
 
     async def save_field(
         self,
@@ -214,7 +205,7 @@ class ToolBox:
             missing = self._missing(await self._assess(session, now))
         demo = self._profile.demo
         send = f"{demo.text}: {demo.url}" if demo else "say that the demo is on its way"
-        return ToolOutput(_json(shared=True, send=send, not_saved=problems, missing=missing))
+        return ToolOutput(dumped(shared=True, send=send, not_saved=problems, missing=missing))
 
     async def _put(
         self,
@@ -258,10 +249,10 @@ class ToolBox:
         async with self._db.write() as session:
             held = (await identity.shown(session, self._conversation)).get(name)
             if held is None:
-                return _problem(f"{name} has no value yet; ask: {field.ask}")
+                return problem(f"{name} has no value yet; ask: {field.ask}")
             await self._confirm(session, held, confirmed=confirmed, now=now)
             missing = self._missing(await self._assess(session, now, taken_back=not confirmed))
-        return ToolOutput(_json(field=name, confirmed=confirmed, missing=missing))
+        return ToolOutput(dumped(field=name, confirmed=confirmed, missing=missing))
 
     async def _confirm(
         self, session: AsyncSession, held: FieldValue, *, confirmed: bool, now: datetime
@@ -307,7 +298,7 @@ class ToolBox:
             state = self._conversation.state  # the rules must not remember the other one either
             self._conversation.state = {key: state[key] for key in state if key != STATE}
             missing = self._missing(await identity.shown(session, self._conversation))
-        return ToolOutput(_json(forgotten=True, missing=missing))
+        return ToolOutput(dumped(forgotten=True, missing=missing))
 
     async def _assess(
         self, session: AsyncSession, now: datetime, *, taken_back: bool = False
@@ -350,9 +341,11 @@ class ToolBox:
     def _saved(self, field: Field, checked: Checked, held: Mapping[str, FieldValue]) -> str:
         match checked:
             case Doubtful(suggestion=suggestion, question=question):
-                return _json(saved=False, field=field.key, ask_back=question, suggestion=suggestion)
+                return dumped(
+                    saved=False, field=field.key, ask_back=question, suggestion=suggestion
+                )
             case Refused(reason=reason):
-                return _json(saved=False, field=field.key, problem=reason)
+                return dumped(saved=False, field=field.key, problem=reason)
             case Accepted(value=value, ask_more=ask_more):
                 answer: dict[str, Any] = {"saved": True, "field": field.key, "value": value}
                 if not self._written:
@@ -360,7 +353,7 @@ class ToolBox:
                     answer["read_back"] = spoken(field, value)
                     answer["confirm"] = field.confirm and not is_confirmed
                 answer["missing"] = self._missing(held)
-                return _json(**answer, ask_more=ask_more) if ask_more else _json(**answer)
+                return dumped(**answer, ask_more=ask_more) if ask_more else dumped(**answer)
 
     async def ask_call_back(self) -> None:
         """Have a person call back: the caller asked for one."""
@@ -372,8 +365,8 @@ class ToolBox:
     async def _transfer(self) -> ToolOutput:
         if self._profile.transfer_number is None:
             await self.ask_call_back()
-            return _problem("nobody can take the call now; say that a person will call back")
-        return ToolOutput(_json(transferring=True), transfer=True)
+            return problem("nobody can take the call now; say that a person will call back")
+        return ToolOutput(dumped(transferring=True), transfer=True)
 
 
 def _why_not(checked: Checked) -> str | None:
@@ -395,11 +388,3 @@ def _text(given: Mapping[str, Any], key: str) -> str:
     value = given.get(key)
     is_plain = isinstance(value, str | int | float) and not isinstance(value, bool)
     return str(value) if is_plain else ""
-
-
-def _json(**answer: Any) -> str:
-    return json.dumps(answer, ensure_ascii=False)
-
-
-def _problem(problem: str) -> ToolOutput:
-    return ToolOutput(_json(saved=False, problem=problem))

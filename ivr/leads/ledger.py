@@ -8,7 +8,7 @@ from typing import Any
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ivr.db.tables import FailedLead, Submission, SubmissionState, SucceededLead
+from ivr.db.tables import FailedLead, Lead, Submission, SubmissionState, SucceededLead
 from ivr.errors import Conflict, NotFound
 from ivr.leads import review, stages
 from ivr.webhooks import outbox
@@ -182,7 +182,6 @@ async def _tell(
     )
 
 
-
 async def close_failure(session: AsyncSession, submission_id: uuid.UUID, note: str) -> None:
     """Close a failure that nobody needs to act on any more, if there is one."""
     entry = await _entry(session, submission_id)
@@ -193,3 +192,12 @@ async def close_failure(session: AsyncSession, submission_id: uuid.UUID, note: s
 async def _entry(session: AsyncSession, submission_id: uuid.UUID) -> FailedLead | None:
     query = select(FailedLead).where(FailedLead.submission_id == submission_id)
     return (await session.exec(query)).one_or_none()
+
+
+async def lock_lead(session: AsyncSession, submission_id: uuid.UUID) -> Lead:
+    """Return, locked, the lead that the submission belongs to: a merge may have moved it."""
+    whose = select(Submission.lead_id).where(Submission.id == submission_id)
+    while True:
+        lead = await stages.lock(session, (await session.exec(whose)).one())
+        if lead.id == (await session.exec(whose)).one():
+            return lead

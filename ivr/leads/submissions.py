@@ -282,7 +282,7 @@ class Submissions:
         """Write what became of an attempt, all of it in one transaction."""
         now = self._clock()
         async with self._db.write() as session:
-            lead = await _lock_lead(session, claim.submission_id)
+            lead = await ledger.lock_lead(session, claim.submission_id)
             await _end_attempt(session, claim, result, now=now)
             submission = await _take(session, claim.submission_id, claim.number, review.UNDECIDED)
             if submission is None:
@@ -348,15 +348,6 @@ class Submissions:
             _, submission = await ledger.find_failed(session, tenant_id, failed_lead_id)
         problem = ledger.refusal(submission, failed_lead_id, force=True)
         return problem or f"failed lead {failed_lead_id} was just tried by somebody else"
-
-
-async def _lock_lead(session: AsyncSession, submission_id: uuid.UUID) -> Lead:
-    """Return, locked, the lead that the submission belongs to: a merge may have moved it."""
-    whose = select(Submission.lead_id).where(Submission.id == submission_id)
-    while True:
-        lead = await stages.lock(session, (await session.exec(whose)).one())
-        if lead.id == (await session.exec(whose)).one():
-            return lead
 
 
 async def _take(

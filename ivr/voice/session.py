@@ -19,8 +19,9 @@ from ivr import conversations
 from ivr.agent.cut_off import apology, nobody_free
 from ivr.agent.goodbye import is_goodbye
 from ivr.agent.instructions import first_words, voice_instructions
+from ivr.agent.tool_output import ToolOutput
 from ivr.agent.tool_schemas import voice_tools
-from ivr.agent.toolbox import ToolBox, ToolOutput
+from ivr.agent.toolbox import ToolBox
 from ivr.conversations import Said
 from ivr.db.engine import patiently
 from ivr.db.tables import Conversation, Lead, Role, Tenant, Turn, utc_now

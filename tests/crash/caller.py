@@ -8,6 +8,7 @@ from tests.calls.world import talk_through, words
 from tests.crash.world import CrashWorld
 from tools.emulators.twilio.call import Call
 from tools.scenarios import Scenario
+from tools.scenarios.retold import in_groups
 
 # Who has told everything waits so long (of the call's time) for a goodbye to end the call.
 _SURE_MS = 10_000.0
@@ -15,6 +16,7 @@ _SURE_MS = 10_000.0
 # What `fields_saved` is told first in its next stream.
 SORRY = "Sorry, we were cut off. You were giving me the phone number."
 
+_OWN_NUMBER = "their own number"
 # What is asked without a model, by a word in the question; the last question comes last.
 _ANSWERS = {
     "right?": "yes",
@@ -22,7 +24,7 @@ _ANSWERS = {
     "model": "MT-07",
     "make": "Yamaha",
     "year": "2020",
-    "phone number": "770 555 0123",
+    "phone number": _OWN_NUMBER,
     "ZIP": "30093",
     "name": "John Doe",
 }
@@ -41,7 +43,7 @@ async def converse(
             await call.facts.wait(lambda: call.over or call.question is not None, 120)
             if call.question is not None:
                 talking.cancel()
-                await call.answer(speech=_answer(_asked(call)))
+                await call.answer(speech=_answer(call))
     finally:
         talking.cancel()
         await asyncio.gather(talking, return_exceptions=True)
@@ -86,9 +88,11 @@ def _asked(call: Call) -> str:
     return " ".join(child.text for child in call.question.verb.children)
 
 
-def _answer(asked: str) -> str:
+def _answer(call: Call) -> str:
+    asked = _asked(call)
     last = asked.rpartition(". ")[2] or asked
-    return next(
+    answer = next(
         (given for word, given in _ANSWERS.items() if word in last),
         next((given for word, given in _ANSWERS.items() if word in asked), "yes"),
     )
+    return in_groups(call.from_) if answer == _OWN_NUMBER else answer

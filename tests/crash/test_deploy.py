@@ -40,7 +40,7 @@ async def test_a_deploy_drops_no_call_and_spoils_no_lead(database_url: str, tmp_
     assert [call.errors for call in calls] == [[]] * CALLS, "Twilio always got an answer"
     for call, page in zip(calls, pages, strict=True):
         assert page.succeeded is not None
-        assert page.succeeded.lead_data == dict(w.scenario.expect.lead)
+        assert page.succeeded.lead_data == w.lead_of(call)
         assert page.conversation is not None
         streams = (page.conversation.episode, page.conversation.streams)
         assert streams == (1, 2), f"{call.story()}\n{w.server.last_words()}"

@@ -28,6 +28,7 @@ from tools.emulators.openai import OpenAIEmulator
 from tools.emulators.twilio import TwilioEmulator
 from tools.emulators.twilio.call import Call
 from tools.scenarios import Scenario, load
+from tools.scenarios.retold import told_by
 
 GRACE_SECONDS = 12.0  # longer than a restart takes, so that a call can be taken up again
 PATIENCE_SECONDS = 60.0  # two busy cores
@@ -182,6 +183,10 @@ class CrashWorld:
         """Call the business."""
         return await self.twilio.call(from_=caller, to=self.scenario.called, wait=wait)
 
+    def lead_of(self, call: Call) -> dict[str, str]:
+        """Return the lead that must come of a call: everybody says their own number."""
+        return dict(told_by(self.scenario, call.from_).expect.lead)
+
     async def page(self, call: Call) -> Page:
         """Return what the database knows about a call."""
         return await CallPages(self.db).page(call.sid)
@@ -214,7 +219,9 @@ async def crash_world(
     async with AsyncExitStack() as stack:
         server = Server(folder, systemd=systemd)
         npa = await stack.enter_async_context(NpaEmulator(username=NPA_USER, password=NPA_PASSWORD))
-        openai = await stack.enter_async_context(OpenAIEmulator(scenario, speed=SPEED, pace=PACE))
+        openai = await stack.enter_async_context(
+            OpenAIEmulator(scenario, speed=SPEED, pace=PACE, own_numbers=True)
+        )
         twilio = await stack.enter_async_context(_twilio(server))
         server.environment.update(environment_of(database_url, openai, twilio, npa))
         server.environment.update(environment)

@@ -86,7 +86,9 @@ async def town(schedule: Schedule, database_url: str, folder: Path) -> AsyncIter
         npa = await stack.enter_async_context(NpaEmulator(username=NPA_USER, password=NPA_PASSWORD))
         # Who never gets an event may well say what does not fit it.
         openai = await stack.enter_async_context(
-            OpenAIEmulator(scenario, speed=SPEED, pace=PACE, allow_violations=True)
+            OpenAIEmulator(
+                scenario, speed=SPEED, pace=PACE, allow_violations=True, own_numbers=True
+            )
         )
         listener = stack.enter_context(listen())
         is_process = schedule.form.is_process

@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosedError
 
-from ivr.agent.toolbox import ToolOutput
+from ivr.agent.tool_output import ToolOutput
 from ivr.voice import bridge as bridge_module
 from ivr.voice.bridge import Bridge
 from ivr.voice.call import Call

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ivr.agent.toolbox import ToolOutput
+from ivr.agent.tool_output import ToolOutput
 from ivr.voice import realtime
 from ivr.voice.bridge import Bridge
 from ivr.voice.call import Call

@@ -31,6 +31,7 @@ from tools.emulators.openai.session_config import SessionConfig
 from tools.emulators.openai.wire import Closed, Send, Wire
 from tools.emulators.serving import serve
 from tools.scenarios import Scenario
+from tools.scenarios.retold import told_to
 
 _MAX_AGE_S = 3600
 _GENERATIONS = ("gpt-realtime",)
@@ -47,7 +48,10 @@ REALTIME_MODELS = _realtime_models()
 
 
 class OpenAIEmulator:
-    """The service; its audio is `pace` times faster than real time, `speed` shortens its waits."""
+    """The service; its audio is `pace` times faster than real time, `speed` shortens its waits.
+
+    With `own_numbers` each caller of the scenario says the number that the prompt says is theirs.
+    """
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class OpenAIEmulator:
         default_reply: str | None = "Okay.",
         api_key: str = "sk-emulated",
         allow_violations: bool = False,
+        own_numbers: bool = False,
         port: int = 0,
     ) -> None:
         self.scenario = scenario
@@ -69,6 +74,7 @@ class OpenAIEmulator:
         self.upgrades: list[int] = []  # the HTTP status of every attempt to open a session
         self.heard: list[str] = []  # what the next callers say, instead of the scenario's words
         self.allow_violations = allow_violations
+        self.own_numbers = own_numbers
         self._speed, self._pace, self._delta_bytes = speed, pace, delta_bytes
         self._default_reply = default_reply
         self._port = port
@@ -140,6 +146,12 @@ class OpenAIEmulator:
                 return session.audio_sent(item_id)
         raise KeyError(item_id)
 
+    def told(self, prompt: str) -> Scenario | None:
+        """Return the scenario as whoever is spoken of in a prompt has it."""
+        if self.scenario is None or not self.own_numbers:
+            return self.scenario
+        return told_to(self.scenario, prompt)
+
     def spoils_rest(self) -> bool:
         """Return whether the REST request at hand suffers from a fault; counts it."""
         return self._counter.spoils_rest(self.faults)
@@ -202,7 +214,7 @@ class OpenAIEmulator:
             delta_bytes=self._delta_bytes,
             pace=self._pace,
         )
-        script = Script(self.scenario, self._default_reply)
+        script = Script(self.scenario, self._default_reply, own_numbers=self.own_numbers)
         session = Session(stage, script, self._misconduct, self.heard)
         self.sessions.append(session)
         self._opened.add({"type": "session", "index": number - 1})

@@ -64,7 +64,8 @@ class Owner(Protocol):
 
     api_key: str
     faults: Faults
-    scenario: Scenario | None
+
+    def told(self, prompt: str) -> Scenario | None: ...
 
     def spoils_rest(self) -> bool: ...
 
@@ -175,7 +176,7 @@ class TextModel:
         wanted = (body.get("response_format") or {}).get("json_schema") or {}
         if wanted.get("name") == _ROUTE:
             return {"route": self.routes.popleft() if self.routes else "simple"}
-        return self.extractions.popleft() if self.extractions else self._default()
+        return self.extractions.popleft() if self.extractions else self._default(body)
 
     def _converse(self, body: dict[str, Any]) -> dict[str, Any]:
         """Answer in a conversation with tools."""
@@ -201,8 +202,9 @@ class TextModel:
             ]
         return self._completion(body, message, reason)
 
-    def _default(self) -> Mapping[str, Any]:
-        return self._owner.scenario.extraction if self._owner.scenario else {}
+    def _default(self, body: dict[str, Any]) -> Mapping[str, Any]:
+        told = self._owner.told(str(body["messages"][-1].get("content")))
+        return told.extraction if told else {}
 
     def _completion(
         self, body: dict[str, Any], message: dict[str, Any], reason: str

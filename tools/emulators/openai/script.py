@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tools.scenarios import Call, Scenario, Turn
+from tools.scenarios.retold import told_to
 
 NUDGE = "Are you still there?"
 FILLER = "One moment."
@@ -46,7 +47,10 @@ def calls(wanted: Iterable[Call]) -> list[Act]:
 class Script:
     """One session's way through a scenario; `default_reply` (None: silence) where there is none."""
 
-    def __init__(self, scenario: Scenario | None, default_reply: str | None) -> None:
+    def __init__(
+        self, scenario: Scenario | None, default_reply: str | None, *, own_numbers: bool = False
+    ) -> None:
+        self._told = scenario if own_numbers else None
         self._turns: tuple[Turn, ...] = scenario.turns if scenario else ()
         self._scripted = scenario is not None
         self._default = default_reply
@@ -60,6 +64,11 @@ class Script:
         self._rest: list[Act] = []  # of a turn that broke off in that session
         self._made: list[Call] = []  # calls of the next turn that were made in that session
         self._replayed: set[str] = set()  # the ids of all that were
+
+    def meet(self, instructions: str) -> None:
+        """Go on as it goes with the caller of whom the session's instructions tell."""
+        if self._told is not None:
+            self._turns = told_to(self._told, instructions).turns
 
     @property
     def finished(self) -> bool:

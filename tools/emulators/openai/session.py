@@ -211,6 +211,7 @@ class Session:
             text = "audio was appended before its format was set: the model heard noise"
             self._misconduct.violation(self._stage.number, "session.update", Refusal(text))
         self._ears.configure()
+        self.script.meet(str(self.config.view.get("instructions", "")))
         await self._wire.emit("session.updated", session=self.config.view)
 
     async def _create_item(self, event: Event) -> None:
