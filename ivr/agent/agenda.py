@@ -24,8 +24,10 @@ class Agenda:
         caller_number: str | None = None,
         medium: Medium = "voice",
         language: str | None = None,
+        returns: bool = True,
     ) -> None:
         self._original = profile
+        self._returns = returns
         self._today = today
         keys = {field.key for field in profile.fields}
         values = {key: value for key, value in (known or {}).items() if key in keys and value}
@@ -71,6 +73,7 @@ class Agenda:
         """Return the profile's greeting; who calls or writes again is greeted by name."""
         names = [it.key for it in self._profile.fields if it.type == "person_name"]
         known = [self._state.values[key] for key in names if key in self._state.values]
+        known = known if self._returns else []  # a form says the name of who never wrote before
         hello = self._phrases.say("hello_again", name=known[0]) if known else ""
         if self._state.medium == "voice":
             return f"{self._profile.greeting} {hello}".strip()

@@ -167,6 +167,7 @@ class TextAssistant:
             is_first=turn.is_first,
             language=turn.language,
             number=turn.conversation.from_number,
+            is_returning=turn.is_returning,
         )
 
     async def _end_of(self, reply: TextReply, turn: TextTurn, tools: ToolBox) -> str | None:

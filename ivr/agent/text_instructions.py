@@ -25,7 +25,10 @@ CONFIDENCE = "[confidence: 0.9]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """What differs from turn to turn; `number` is the one they write from, in E.164."""
+    """What differs from turn to turn; `number` is the one they write from, in E.164.
+
+    `is_returning`: what is known was not all told with their first words, as by a form.
+    """
 
     channel: str
     known: Mapping[str, str]
@@ -33,6 +36,7 @@ class Situation:
     is_first: bool
     language: str | None = None
     number: str | None = None
+    is_returning: bool = True
 
 
 def text_instructions(profile: Profile, situation: Situation) -> str:
@@ -162,7 +166,7 @@ def _this_turn(profile: Profile, situation: Situation) -> str:
 def _greeting(profile: Profile, situation: Situation) -> str:
     if not situation.is_first:
         return "The conversation is under way: do not greet again."
-    if any(situation.known.get(field.key) for field in profile.required):
+    if situation.is_returning and any(situation.known.get(field.key) for field in profile.required):
         return (
             "Your first answer now, to somebody we know: greet briefly, by name if it is known, "
             "and ask only for what is missing."

@@ -112,6 +112,7 @@ class TextRules:
             caller_number=self._turn.conversation.from_number,
             medium="text",
             language=self._turn.language,
+            returns=self._turn.is_returning,
         )
 
     def _found(self, message: str) -> dict[str, Accepted]:

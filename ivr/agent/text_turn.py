@@ -78,6 +78,12 @@ class TextTurn:
             return True
         return self.unanswered[0].said_at - self.last.said_at > GREETED_AGAIN
 
+    @property
+    def is_returning(self) -> bool:
+        """Whether they have written or called before; a form brings values with the first word."""
+        elsewhere = any(row.conversation_id != self.conversation.id for row in self.history)
+        return elsewhere or self.last is not None
+
 
 async def read(db: Database, conversation: Conversation) -> TextTurn:
     """Return the turn that a conversation waits for."""

@@ -29,6 +29,7 @@ from ivr.db.tables import (
     Tenant,
     Turn,
 )
+from ivr.leads import earlier_submissions as earlier
 from ivr.leads import fields, follow_up, identity, ledger, review, stages, values, waiting
 from ivr.leads.extraction import Extraction, Found
 from ivr.leads.fields import Accepted, Doubtful, Refused
@@ -138,7 +139,7 @@ async def conclude(
         )
         _remember(conversation, data, extraction, now=now)
     else:
-        submission = await _own_submission(session, conversation)
+        submission = await earlier.own(session, conversation)
     pending = submission is not None and submission.state == SubmissionState.PENDING
     may_go = submission is not None and pending and not waiting.is_waiting(submission)
     return Conclusion(
@@ -310,10 +311,12 @@ async def _submission(
     is_left = any(other.channel == Channel.VOICE for other in others)
     if is_left:
         log.info("submission left to another call", conversation_id=str(conversation.id))
-    news = await _news(session, lead, profile, data)
+    news = await earlier.news(session, lead, profile, data)
     if lead.closed_at is not None and news is None:
         return None
-    undecided = await _supersede(session, lead, now=now)
+    if await earlier.is_undecided(session, lead, data):
+        return None
+    undecided = await earlier.supersede(session, lead, now=now)
     held = news or undecided or held_because(profile, known)
     waits = is_left or (bool(others) and not is_complete)
     submission = Submission(
@@ -352,49 +355,3 @@ async def _going_on(
     )
     others = (await session.exec(query)).all()
     return [other for other in others if not is_concluded(other, other.episode)]
-
-
-async def _news(
-    session: AsyncSession, lead: Lead, profile: Profile, data: Mapping[str, str | None]
-) -> str | None:
-    """Return what a closed lead learnt after it was handed over, in words for an operator."""
-    if lead.closed_at is None:
-        return None
-    query = select(Submission).where(Submission.lead_id == lead.id)
-    latest = (await session.exec(query.order_by(col(Submission.created_at).desc()))).first()
-    if latest is None:
-        return f"not submitted: the lead was closed before, as {lead.stage}"
-    told = latest.lead_data
-    new = [item.label for item in profile.fields if data[item.key] != told.get(item.key)]
-    if not new:
-        return None
-    return f"not submitted: the lead was handed over before; new since then: {', '.join(new)}"
-
-
-async def _supersede(session: AsyncSession, lead: Lead, *, now: datetime) -> str | None:
-    """Close earlier submissions that did not get out; return why one of them stands in the way."""
-    query = (
-        select(Submission)
-        .where(
-            Submission.lead_id == lead.id,
-            col(Submission.state).in_(SubmissionState.open_states()),
-        )
-        .with_for_update(key_share=True)
-    )
-    undecided = None
-    for earlier in (await session.exec(query)).all():
-        if earlier.state in review.UNDECIDED:
-            undecided = "not submitted: an earlier submission of this lead may have been taken"
-            continue
-        earlier.state, earlier.next_attempt_at = SubmissionState.RESOLVED, None
-        earlier.updated_at = now
-        await ledger.close_failure(session, earlier.id, "replaced by a later conversation")
-    return undecided
-
-
-async def _own_submission(session: AsyncSession, conversation: Conversation) -> Submission | None:
-    query = select(Submission).where(
-        Submission.conversation_id == conversation.id,
-        Submission.episode == conversation.episode,
-    )
-    return (await session.exec(query)).one_or_none()

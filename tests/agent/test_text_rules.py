@@ -13,7 +13,7 @@ from ivr.db.tables import Conversation, Role, Task, Trigger, Turn
 from ivr.leads.profile import Profile, load_profile
 from tests.agent.conftest import Begin
 from tests.agent.text_world import Texter
-from tests.leads.cast import LEAD, NOW, rows, save, settings_for
+from tests.leads.cast import LEAD, NOW, call, rows, save, settings_for
 
 PROFILE = load_profile("powersports")
 COURSES = load_profile("courses")
@@ -87,9 +87,8 @@ async def test_a_bad_value_is_told_at_once(john: Texter) -> None:
 async def test_who_is_known_is_greeted_by_name_and_asked_for_what_is_missing(
     sqlite_db: Database, begin: Begin
 ) -> None:
+    await save(sqlite_db, await call(sqlite_db, []), {"full_name": "John Doe", "zip_code": "30093"})
     john = await begin(PROFILE, model=False)
-    conversation = await john.conversation()
-    await save(sqlite_db, conversation, {"full_name": "John Doe", "zip_code": "30093"})
     reply = await john.says("hi, it's me again")
     assert "John" in reply.text and (PROFILE.text_greeting or PROFILE.greeting) not in reply.text
     assert "number" in reply.text

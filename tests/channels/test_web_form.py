@@ -41,6 +41,8 @@ async def test_the_form_of_s2_makes_a_lead_of_what_it_says(database_url: str) ->
     assert {"Ahmed", "Dammam", "800000 SAR"} <= set(known.values())
     assert "ahmed@example.com" in known.values()
     assert any("966" in str(value) for value in known.values())
+    assert "good to hear from you again" not in said["response"], "it is their first word"
+    assert "AI assistant" in said["response"]
 
 
 async def test_a_bad_number_is_kept_as_a_problem_and_asked_for_again(sqlite_url: str) -> None:

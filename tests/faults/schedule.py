@@ -104,13 +104,18 @@ class Schedule:
     callers: tuple[Caller, ...]
     faults: tuple[Fault, ...]
 
+    @property
+    def is_one_person(self) -> bool:
+        """Whether all callers tell the model one name and number: one person on several lines."""
+        return self.seed % 4 == 0
+
     def __str__(self) -> str:
         people = "; ".join(
             f"{c.number[-4:]} +{c.after_s:g} s, {c.ending} ({c.turns})" for c in self.callers
         )
         faults = Counter(map(str, self.faults)).items()
         told = "; ".join(f"{count} x {fault}" if count > 1 else fault for fault, count in faults)
-        return f"{self.form}: {people} | {told}"
+        return f"{self.form}: {people}{', one person' * self.is_one_person} | {told}"
 
 
 # What can really happen at each place; `True`: also late.

@@ -87,7 +87,11 @@ async def town(schedule: Schedule, database_url: str, folder: Path) -> AsyncIter
         # Who never gets an event may well say what does not fit it.
         openai = await stack.enter_async_context(
             OpenAIEmulator(
-                scenario, speed=SPEED, pace=PACE, allow_violations=True, own_numbers=True
+                scenario,
+                speed=SPEED,
+                pace=PACE,
+                allow_violations=True,
+                own_numbers=not schedule.is_one_person,
             )
         )
         listener = stack.enter_context(listen())

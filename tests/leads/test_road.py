@@ -267,6 +267,17 @@ async def test_a_second_call_waits_while_nobody_knows_whether_the_first_lead_arr
     assert "not submitted: an earlier submission of this lead may have been taken" in messages
 
 
+async def test_nothing_new_adds_nothing_to_what_a_person_is_to_decide(
+    sqlite_db: Database, npa: NpaEmulator
+) -> None:
+    npa.faults.drop_after, npa.faults.times = True, 1
+    async with road_of(sqlite_db, npa) as road:
+        await finish(road, sqlite_db, await call(sqlite_db, TALK))
+        await finish(road, sqlite_db, await call(sqlite_db, TALK, sid="CA2"))
+    states = [row.state for row in await rows(sqlite_db, Submission)]
+    assert (len(npa.requests), states) == (1, [SubmissionState.AMBIGUOUS])
+
+
 async def test_a_caller_who_comes_back_while_we_read_is_finished_later(
     sqlite_db: Database, npa: NpaEmulator
 ) -> None:

@@ -150,3 +150,16 @@ def test_the_rest_is_not_said_any_more_when_the_caller_has_spoken():
 
     assert model.heard() == "99501"
     assert model.next_acts([]) == [made(SAVE)]
+
+
+def test_each_caller_says_their_own_number_where_that_is_wanted():
+    turns = (Turn(assistant="Your number?", caller="770 555 0123"), Turn(assistant="Bye."))
+    scenario = Scenario("s", "t", "p", "+17705550123", "+18005551212", turns, Expect({}), {})
+    said = []
+    for own_numbers in (True, False):
+        model = Script(scenario, "Okay.", own_numbers=own_numbers)
+        model.meet("The caller's number: (+16785559876).")
+        model.next_acts([])
+        said.append(model.heard())
+
+    assert said == ["678 555 9876", "770 555 0123"]

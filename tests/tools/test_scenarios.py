@@ -3,6 +3,7 @@
 import pytest
 
 from tools.scenarios import ScenarioError, load, names, parse
+from tools.scenarios.retold import told_by, told_to
 
 HEAD = 'title = "t"\nprofile = "p"\ncaller = "+17705550123"\ncalled = "+18005551212"\n'
 TURN = '[[turns]]\nassistant = "Hi"\n'
@@ -69,3 +70,21 @@ def test_an_extraction_of_its_own_is_kept_apart():
 def test_what_is_wrong_is_named(text, complaint):
     with pytest.raises(ScenarioError, match=complaint):
         parse(text, source="x.toml")
+
+
+def test_another_caller_says_and_is_read_back_their_own_number():
+    told = told_by(load("john_doe"), "+16785559876")
+
+    assert told.caller == told.expect.lead["phone"] == told.extraction["phone"] == "+16785559876"
+    assert told.turns[2].caller == "678 555 9876"
+    assert told.turns[3].calls[0].arguments["value"] == "6785559876"
+    assert told.turns[3].assistant == "That is 6 7 8, 5 5 5, 9 8 7 6. Is that right?"
+    assert told.turns[:2] == load("john_doe").turns[:2]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "caller"),
+    [("to be trusted: (+16785559876).", "+16785559876"), ("withheld", "+17705550123")],
+)
+def test_a_prompt_tells_which_caller_it_is(prompt, caller):
+    assert told_to(load("john_doe"), prompt).caller == caller
