@@ -86,7 +86,7 @@ class TurnLog:
             self._forget([turn])
 
     async def _write(self, batch: list[Turn]) -> None:
-        async with self._db.write() as session:
+        async with self._db.write(urgent=True) as session:  # 250 ms are promised
             await write_turns(session, batch)
         self._forget(batch)
 

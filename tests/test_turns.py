@@ -51,6 +51,27 @@ async def test_closing_writes_what_still_waits(db: Database) -> None:
     assert await _texts(db, conversation) == [str(number) for number in range(50)]
 
 
+async def test_turns_do_not_stand_in_the_queue_of_all_that_writes(sqlite_url: str) -> None:
+    db = Database(sqlite_url)
+    conversation = await call(db)
+    turn_log, seen = TurnLog(db), list[bool]()
+
+    async def write_something() -> None:
+        async with db.write():
+            seen.append(bool(await _texts(db, conversation)))
+
+    async with db.write():
+        others = [asyncio.create_task(write_something()) for _ in range(5)]
+        await asyncio.sleep(0)  # now they wait
+        turn_log.put(conversation, said("a", 0, "Hello"))
+        mine = asyncio.create_task(turn_log.flush())
+        await asyncio.sleep(0)
+    await asyncio.gather(mine, *others)
+    await turn_log.close()
+    await db.close()
+    assert seen == [True] * 5, "they came first"
+
+
 async def test_a_turn_that_was_cut_replaces_the_whole_one(db: Database) -> None:
     conversation = await call(db)
     writer = TurnWriter(TurnLog(db), conversation)

@@ -72,9 +72,8 @@ class Database:
         self.engine = _create_engine(url)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.failed_at = -math.inf  # when it last could not be used; a moment of time.monotonic
-        self._writer: AbstractAsyncContextManager[Any] = (
-            asyncio.Lock() if self.is_sqlite else nullcontext()
-        )
+        self._queue = self._one_at_a_time()  # in which who is urgent does not stand
+        self._writer = self._one_at_a_time()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -84,11 +83,15 @@ class Database:
                 yield session
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncSession]:
-        """Lend a session whose work is committed when the block ends, or undone when it raises."""
+    async def write(self, *, urgent: bool = False) -> AsyncIterator[AsyncSession]:
+        """Lend a session whose work is committed when the block ends, or undone when it raises.
+
+        What is `urgent` must be short: it goes before all who wait for their turn.
+        """
         with self._outages():
             async with (
                 asyncio.timeout(None if self.is_sqlite else WRITE_SECONDS),
+                nullcontext() if urgent else self._queue,
                 self._writer,
                 AsyncSession(self.engine, expire_on_commit=False) as session,
             ):
@@ -102,6 +105,9 @@ class Database:
             # On SQLite one that goes to the file, and through the connection's own thread.
             question = "PRAGMA schema_version" if self.is_sqlite else "SELECT 1"
             await connection.execute(text(question))
+
+    def _one_at_a_time(self) -> AbstractAsyncContextManager[Any]:
+        return asyncio.Lock() if self.is_sqlite else nullcontext()
 
     @contextmanager
     def _outages(self) -> Iterator[None]:
