@@ -16,6 +16,7 @@ from starlette.routing import Route
 from ivr.db.tables import (
     ConsentEvent,
     Conversation,
+    ConversationStatus,
     Escalation,
     FailedLead,
     InboundEvent,
@@ -122,12 +123,18 @@ class Speaker:
         response = await self._w.http.post(path, json=body)
         assert response.status_code == 200, response.text
         said = response.json()
+        await until(self._is_all_over_finished)  # before anybody can have read the answer
         if turn.stage:
             assert said["stage"] == turn.stage, said
         return str(said.get("response") or "")
 
     async def _is_all_answered(self) -> bool:
         return all(event.answered_at for event in await rows(self._w.db, InboundEvent))
+
+    async def _is_all_over_finished(self) -> bool:
+        """Whether the road has been through what is over: people are slower than it is."""
+        over = [it for it in await rows(self._w.db, Conversation) if it.ended_at is not None]
+        return all(it.status == ConversationStatus.FINISHED for it in over)
 
 
 def _request(turn: Turn, phone: str, session_key: str) -> tuple[str, dict[str, object]]:

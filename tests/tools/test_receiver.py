@@ -58,7 +58,7 @@ async def test_what_is_signed_is_taken_and_counted() -> None:
         ({"content_type": "text/plain"}, "not a POST of JSON"),
         ({"x_webhook_signature": None}, "X-Webhook-Signature"),
         ({"document": b"{"}, "not JSON"),
-        ({"document": {"type": "x", "data": {}}}, "type, timestamp and data"),
+        ({"document": {"type": "x", "data": {}}}, "data., .timestamp., .type"),
         ({"document": {**DOCUMENT, "data": []}}, "data is not an object"),
     ],
 )
