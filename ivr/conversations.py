@@ -198,13 +198,14 @@ async def write_behind(
 
 def _behind(insert: Any) -> Any:
     """Return what adds a turn at the next position of its conversation."""
-    columns = Turn.__table__.c  # type: ignore[attr-defined]  # by its metaclass
+    table = Turn.__table__  # type: ignore[attr-defined]  # by its metaclass
+    columns = table.c
     names = [column.name for column in columns if column.name not in ("id", "position")]
     given = {name: bindparam(name, type_=columns[name].type) for name in names}
     next_one = sa_select(*given.values(), func.coalesce(func.max(columns.position), -1) + 1).where(
         columns.conversation_id == given["conversation_id"]
     )
-    statement = insert(Turn.__table__).from_select([*names, "position"], next_one)  # type: ignore[attr-defined]
+    statement = insert(table).from_select([*names, "position"], next_one)
     return statement.on_conflict_do_nothing(index_elements=["conversation_id", "item_id"])
 
 

@@ -43,7 +43,7 @@ class Connection(aiosqlite.Connection):
     async def _queue(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             # aiosqlite leaves it untyped: decision 8
-            return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
+            return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]  # no types
         except asyncio.CancelledError:
             self._must_queue = True  # it may be under way in the thread: what follows comes after
             raise
@@ -57,7 +57,7 @@ class Connection(aiosqlite.Connection):
                 return True
             case "close":
                 # a bound method, which `Callable` does not say
-                return isinstance(function.__self__, sqlite3.Cursor)  # type: ignore[attr-defined]
+                return isinstance(function.__self__, sqlite3.Cursor)  # type: ignore[attr-defined]  # a method
         return self._is_locked and function.__name__ == "fetchall"
 
 

@@ -62,7 +62,7 @@ def state_of(zip_code: str) -> tuple[str, bool]:
 def _listed(prefix: str) -> dict[str, str]:
     """Return the listed ZIPs that begin so, with their states; the whole list takes a second."""
     # zipcodes comes without types
-    rows: list[dict[str, Any]] = zipcodes.similar_to(prefix)  # type: ignore[no-untyped-call]
+    rows: list[dict[str, Any]] = zipcodes.similar_to(prefix)  # type: ignore[no-untyped-call]  # no types
     return {row["zip_code"]: row["state"] for row in rows}
 
 
