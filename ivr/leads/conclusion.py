@@ -16,9 +16,9 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
+from ivr.costs import text, usage
 from ivr.db.tables import (
     Channel,
-    Contact,
     Conversation,
     ConversationStatus,
     Lead,
@@ -29,13 +29,17 @@ from ivr.db.tables import (
     Tenant,
     Turn,
 )
-from ivr.leads import earlier_submissions as earlier
-from ivr.leads import fields, follow_up, identity, ledger, review, stages, values, waiting
+from ivr.leads import fields, follow_up, values
+from ivr.leads.attention import review
+from ivr.leads.delivery import earlier_submissions as earlier
+from ivr.leads.delivery import fitness, held_back, ledger, waiting
+from ivr.leads.delivery.handover import Profiles, held_because, lead_data, missing, profile_of
 from ivr.leads.extraction import Extraction, Found
 from ivr.leads.fields import Accepted, Doubtful, Refused
-from ivr.leads.handover import Profiles, held_because, lead_data, missing, profile_of
-from ivr.leads.person import CONCLUDED_AT
+from ivr.leads.people import identity, naming
+from ivr.leads.people.person import CONCLUDED_AT, since_of
 from ivr.leads.profile import Profile
+from ivr.leads.progress import stages
 
 # The road sends at once; this is when the scheduler does, should the road have died in between.
 SECOND_CHANCE = timedelta(seconds=30)
@@ -89,13 +93,6 @@ async def look(
     return (await session.exec(query)).one()
 
 
-async def lock(session: AsyncSession, conversation_id: uuid.UUID) -> Conversation:
-    """Return a conversation that nobody else changes until the transaction is over."""
-    query = select(Conversation).where(Conversation.id == conversation_id)
-    locked = query.with_for_update(key_share=True).execution_options(populate_existing=True)
-    return (await session.exec(locked)).one()
-
-
 async def conclude(
     session: AsyncSession,
     profiles: Profiles,
@@ -112,7 +109,8 @@ async def conclude(
     how to go on with a call that broke off, None for not at all.
     """
     tenant = await _settle(session, profiles, conversation_id, episode, now=now)
-    conversation = await lock(session, conversation_id)
+    conversation = await conversations.lock(session, conversation_id)
+    await _note_cost(session, conversation, episode, extraction, now=now)
     if not is_open(conversation, episode):
         return None
     if not is_concluded(conversation, episode) and _goes_on(conversation, now=now):
@@ -127,15 +125,17 @@ async def conclude(
     if not is_concluded(conversation, episode):
         met = {Role.ASSISTANT, Role.CALLER} <= {Role(turn.role) for turn in turns}
         await stages.assess(session, lead, profile, known, met=met, now=now)
-        await _name_contact(session, lead, profile, data)
+        await naming.at_the_end(session, lead, profile, known)
         if policy is not None:
             lacking = missing(profile, set(known))
             await follow_up.after_call(
                 session, tenant, profile, conversation, lead, lacking, turns, policy, now=now
             )
         wait = policy.wait if policy else follow_up.WAIT
+        unfit = held_back.unwanted(conversation, turns, since=since_of(conversation))
+        unfit = unfit or await fitness.against_at_the_end(session, lead, profile, known)
         submission = await _submission(
-            session, conversation, lead, profile, data, wait=wait, now=now
+            session, conversation, lead, profile, data, unfit=unfit, wait=wait, now=now
         )
         _remember(conversation, data, extraction, now=now)
     else:
@@ -166,13 +166,22 @@ async def _settle(
     return tenant
 
 
-async def _name_contact(
-    session: AsyncSession, lead: Lead, profile: Profile, data: Mapping[str, str | None]
+async def _note_cost(
+    session: AsyncSession,
+    conversation: Conversation,
+    episode: int,
+    extraction: Extraction,
+    *,
+    now: datetime,
 ) -> None:
-    """Give the person the name that they gave, where the business asks for one."""
-    names = [data[item.key] for item in profile.fields if item.type == "person_name"]
-    contact = await session.get_one(Contact, lead.contact_id)
-    contact.name = next(filter(None, names), contact.name)
+    """Write down what the reading took, also one that nothing follows from: it was paid for."""
+    requests = [
+        text.Request(purpose="extract", provider=it.provider, model=it.model, usage=it.usage)
+        for it in extraction.requests
+    ]
+    name = extraction.id or f"{conversation.id}:{episode}"
+    rows = text.rows(requests, key=f"reading:{name}")
+    await usage.note(session, conversation.tenant_id, conversation.id, rows, now=now)
 
 
 def times_resumed(conversation: Conversation) -> int:
@@ -199,7 +208,7 @@ def _remember(
     *,
     now: datetime,
 ) -> None:
-    """Keep the lead's data as the conversation's state (S3.15), the cost in its usage (S3.42)."""
+    """Keep the lead's data as the conversation's state (S3.15), and what models were asked."""
     conversation.state = {
         **conversation.state,
         "lead_data": dict(data),
@@ -297,10 +306,13 @@ async def _submission(
     profile: Profile,
     data: dict[str, str | None],
     *,
+    unfit: str | None,
     wait: timedelta,
     now: datetime,
 ) -> Submission | None:
     """Write the lead's submission down, pending or held, if this conversation is to have one.
+
+    `unfit`: why only a person may send it, however much is known.
 
     What lacks something waits while the contact may still write, and all waits while another call
     of the lead goes on. That conversation replaces it, unless it proves to be with somebody else.
@@ -311,13 +323,15 @@ async def _submission(
     is_left = any(other.channel == Channel.VOICE for other in others)
     if is_left:
         log.info("submission left to another call", conversation_id=str(conversation.id))
-    news = await earlier.news(session, lead, profile, data)
-    if lead.closed_at is not None and news is None:
-        return None
+    news = None
+    if await earlier.is_handed_over(session, lead):
+        news = await earlier.news(session, lead, profile, data)
+        if news is None:
+            return None
     if await earlier.is_undecided(session, lead, data):
         return None
     undecided = await earlier.supersede(session, lead, now=now)
-    held = news or undecided or held_because(profile, known)
+    held = news or undecided or unfit or held_because(profile, known)
     waits = is_left or (bool(others) and not is_complete)
     submission = Submission(
         tenant_id=conversation.tenant_id,

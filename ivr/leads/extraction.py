@@ -4,9 +4,11 @@ Model first, rules when no model gives a usable answer. Knows no database: what 
 result is the road's decision. Nothing here raises for what a model or a caller said.
 """
 
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from dataclasses import fields as parts_of
 from datetime import date
 from typing import Any, Protocol
 
@@ -18,6 +20,7 @@ from ivr.leads import fields
 from ivr.leads.field_types.speech import knows_nothing
 from ivr.leads.fields import Accepted, Field
 from ivr.leads.profile import Profile
+from ivr.messages import opt_out
 from ivr.vendors.llm import Answer, Usage
 
 log = structlog.get_logger(__name__)
@@ -61,13 +64,33 @@ class Request:
     problem: str | None = None
     input_tokens: int = 0
     output_tokens: int = 0
-    cost_usd: float | None = None
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    @property
+    def usage(self) -> Usage:
+        """Return what it took."""
+        return Usage(
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cached_tokens=self.cached_tokens,
+            cache_write_tokens=self.cache_write_tokens,
+        )
+
+    @classmethod
+    def load(cls, data: Mapping[str, Any]) -> "Request":
+        """Return what was dumped, perhaps by an older version that kept other things as well."""
+        return cls(**{it.name: data[it.name] for it in parts_of(cls) if it.name in data})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extraction:
-    """What a transcript holds; `disputed` has all answers where the runs disagree."""
+    """What a transcript holds; `disputed` has all answers where the runs disagree.
 
+    `id` names this reading: what it cost is noted once, however often it is gone on with.
+    """
+
+    id: str = field(default_factory=lambda: str(uuid.uuid4()), compare=False)
     by: str  # "model", "rules", or "nothing" when nobody said a word
     found: dict[str, Found] = field(default_factory=dict)
     disputed: dict[str, list[str | None]] = field(default_factory=dict)
@@ -81,23 +104,20 @@ class Extraction:
     def load(cls, data: Mapping[str, Any]) -> "Extraction":
         """Return what `dump` gave."""
         return cls(
+            id=data.get("id", ""),
             by=data["by"],
             found={name: Found(**found) for name, found in data["found"].items()},
             disputed=dict(data["disputed"]),
-            requests=[Request(**request) for request in data["requests"]],
+            requests=[Request.load(request) for request in data["requests"]],
         )
 
     @property
     def usage(self) -> dict[str, Any]:
-        """Return the sums of a conversation's record: requests, tokens, US dollars (None: a price
-        unknown).
-        """
-        costs = [request.cost_usd for request in self.requests if request.input_tokens]
+        """Return the sums of a conversation's record: requests and tokens."""
         return {
             "requests": len(self.requests),
             "input_tokens": sum(request.input_tokens for request in self.requests),
             "output_tokens": sum(request.output_tokens for request in self.requests),
-            "cost_usd": None if None in costs else sum(cost for cost in costs if cost is not None),
         }
 
 
@@ -201,7 +221,8 @@ def _record(model: Model, prompt: str, usage: Usage, problem: str | None) -> Req
         problem=problem,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
-        cost_usd=usage.cost_usd,
+        cached_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
     )
 
 
@@ -330,9 +351,10 @@ def _end(said: str, words: str) -> int:
 def _answer(item: Field, text: str, today: date) -> str | None:
     if item.type == "free_text" and (knows_nothing(text) or text.rstrip().endswith(("?", "؟"))):
         return None  # any words would be taken
-    match fields.check(item, text, today=today):
-        case Accepted(value=value):
-            return value
+    if not opt_out.is_refusal(text):  # of that only what is said beside it
+        match fields.check(item, text, today=today):
+            case Accepted(value=value):
+                return value
     inside = fields.find(item, text, today=today)
     return inside.value if inside else None
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.tables import Conversation, FieldValue, Lead, Source
-from ivr.errors import Unprocessable
-from ivr.leads import fields, stages, values
-from ivr.leads.fields import Accepted, Refused
+from ivr.leads import given_fields, values
+from ivr.leads.fields import Accepted
 from ivr.leads.profile import Field, Profile
+from ivr.leads.progress import profile_stages, stages
 
 
 async def set_fields(
@@ -21,16 +21,18 @@ async def set_fields(
     *,
     actor: str,
     now: datetime,
+    by_staff: bool = False,
 ) -> dict[str, FieldValue]:
     """Give a locked lead's fields these values, None takes one away; return what is known then.
 
-    Raises `Unprocessable` for a field that is none, or a value that its field refuses.
+    `by_staff`: from now on only staff may say otherwise. Raises `Unprocessable` for a field that is
+    none, or a value that its field refuses.
     """
-    wanted = {name: _value(profile, name, raw, now=now) for name, raw in given.items()}
+    wanted = given_fields.read(profile, given, today=now.date())
     held = await values.current(session, lead.id)
-    for name, value in wanted.items():
-        old = held.get(name)
-        if value == (old.value if old is not None else _nothing(profile.field(name))):
+    for name, accepted in wanted.items():
+        old, value = held.get(name), _value(profile.field(name), accepted)
+        if _says_so_already(old, value, profile.field(name), by_staff=by_staff):
             continue
         await values.add(
             session,
@@ -38,9 +40,11 @@ async def set_fields(
             name=name,
             value=value,
             raw=str(given[name]),
-            source=_source(old, value),
+            source=Source.STAFF if by_staff else _source(old, value),
+            details=accepted.details if accepted else None,
             now=now,
         )
+        lead.updated_at = now
     held = await values.current(session, lead.id)
     await stages.assess(
         session, lead, profile, held, met=False, now=now, actor=actor, taken_back=True
@@ -48,28 +52,20 @@ async def set_fields(
     return held
 
 
-def _value(profile: Profile, name: str, raw: object, *, now: datetime) -> str | None:
-    """Return a value as its field writes it."""
-    field = _field(profile, name)
-    if raw is None or raw == "":
-        return _nothing(field)
-    text = str(raw).lower() if isinstance(raw, bool) else str(raw)
-    checked = fields.check(field, text, today=now.date(), insisted=True)
-    if isinstance(checked, Accepted):
-        return checked.value
-    reason = checked.reason if isinstance(checked, Refused) else checked.question
-    raise Unprocessable(f"{name}: {reason}")
+def _says_so_already(
+    old: FieldValue | None, value: str | None, field: Field, *, by_staff: bool
+) -> bool:
+    if value != (old.value if old is not None else _nothing(field)):
+        return False
+    return not by_staff or old is None or old.source == Source.STAFF
 
 
-def _field(profile: Profile, name: str) -> Field:
-    known = [item.key for item in profile.fields]
-    if name not in known:
-        raise Unprocessable(f"{profile.key} has no field {name!r}; it has {', '.join(known)}")
-    return profile.field(name)
+def _value(field: Field, accepted: Accepted | None) -> str | None:
+    return accepted.value if accepted is not None else _nothing(field)
 
 
 def _nothing(field: Field) -> str | None:
-    return stages.NO if field.type == stages.FLAG else None
+    return stages.NO if field.type == profile_stages.FLAG else None
 
 
 def _source(old: FieldValue | None, value: str | None) -> Source:

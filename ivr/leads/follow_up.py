@@ -28,6 +28,7 @@ from ivr.db.tables import (
     Role,
     Task,
     Tenant,
+    TenantStatus,
     Turn,
 )
 from ivr.leads import intake
@@ -55,12 +56,10 @@ class Policy:
     """What the installation says of follow-ups.
 
     `wait`: how long a lead waits for an answer. `silence`: how long a written conversation rests.
-    `sender`: where the call does not say which number of ours was called.
     """
 
     wait: timedelta = WAIT
     silence: timedelta = timedelta(hours=24)
-    sender: str | None = None
 
 
 async def after_call(
@@ -76,7 +75,7 @@ async def after_call(
     now: datetime,
 ) -> bool:
     """Write to who was cut off, and return whether that was done; `missing` is not empty then."""
-    number, sender = conversation.from_number, conversation.to_number or policy.sender
+    number, sender = conversation.from_number, conversation.to_number or tenant.phone_number
     if not missing or number is None or sender is None:
         return False
     if not _broke_off(profile, conversation, turns) or not is_mobile(number):
@@ -121,7 +120,8 @@ async def _may_write(
     session: AsyncSession, tenant: Tenant, lead: Lead, number: str, *, now: datetime
 ) -> bool:
     """Whether they did not forbid it, nobody else is to turn to them, and it is not too often."""
-    if tenant.status != "active" or lead.closed_at is not None or lead.stage_pin is not None:
+    is_active = tenant.status == TenantStatus.ACTIVE
+    if not is_active or lead.closed_at is not None or lead.stage_pin is not None:
         return False
     if await consent.is_revoked(session, tenant.id, number, Channel.SMS):
         return False
@@ -170,5 +170,5 @@ async def _write(
         said_at=now,
     )
     await conversations.write_turn(session, by_sms, said)
-    await store.queue(session, by_sms, text, purpose=Purpose.FOLLOW_UP, now=now)
+    await store.queue(session, by_sms, text, purpose=Purpose.FOLLOW_UP, turn=said.item_id, now=now)
     by_sms.language = by_sms.language or call.language

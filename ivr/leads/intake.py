@@ -8,12 +8,12 @@ from typing import Any
 
 import phonenumbers
 from sqlalchemy import bindparam, case, update
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.conversations import ConversationStore, continue_until
 from ivr.db import Database
+from ivr.db.engine import despite_races
 from ivr.db.tables import (
     Channel,
     Contact,
@@ -24,9 +24,13 @@ from ivr.db.tables import (
     Source,
     Tenant,
 )
-from ivr.leads import fields, identity, open_leads, values, waiting
+from ivr.leads import fields, values
+from ivr.leads.attention import hand_offs
+from ivr.leads.attention.staff import Staff
+from ivr.leads.delivery import waiting
 from ivr.leads.fields import Accepted, Field
-from ivr.leads.identity import Address
+from ivr.leads.people import at_once, identity, open_leads
+from ivr.leads.people.identity import Address
 from ivr.leads.profile import Profile
 
 # Who writes again so soon after the lead was handed over, or given up, speaks of the same matter.
@@ -47,8 +51,10 @@ _HEARD_FROM = (
 class Enquiry:
     """Somebody reached us; `session_key` is e.g. the CallSid, `caller` is E.164 or None.
 
-    Of a web form `caller` is what was typed into it, of every other door what a network shows.
-    `name` and `email` are what was typed; `event_id` is the provider's name for what came in.
+    Of `Channel.typed()` `caller` is what was typed, of every other door what a network shows.
+    `name` and `email` are what was typed; `event_id` is the provider's name for what came in;
+    `source` is where the sender says that it comes from, else it comes from the channel. `came_at`
+    is when it reached us, where it has waited until `now` for its turn.
     """
 
     channel: Channel
@@ -63,6 +69,8 @@ class Enquiry:
     email: str | None = None
     chat_id: str | None = None
     event_id: str | None = None
+    source: str | None = None
+    came_at: datetime | None = None
 
 
 def caller_number(raw: str | None) -> str | None:
@@ -76,15 +84,24 @@ def caller_number(raw: str | None) -> str | None:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-async def begin(db: Database, tenant: Tenant, profile: Profile, enquiry: Enquiry) -> Conversation:
-    """Commit contact, lead and conversation; return the conversation, also if it was there."""
-    try:
-        return await _begin(db, tenant, profile, enquiry)
-    except IntegrityError:  # the same person reached us twice at once; now the rows are there
-        return await _begin(db, tenant, profile, enquiry)
+async def begin(
+    db: Database,
+    tenant: Tenant,
+    profile: Profile,
+    enquiry: Enquiry,
+    *,
+    staff: Staff | None = None,
+) -> Conversation:
+    """Commit contact, lead and conversation; return the conversation, also if it was there.
+
+    `staff`: who is told, with that, when one of the business's people has the lead.
+    """
+    return await despite_races(lambda: _begin(db, tenant, profile, enquiry, staff))
 
 
-async def _begin(db: Database, tenant: Tenant, profile: Profile, enquiry: Enquiry) -> Conversation:
+async def _begin(
+    db: Database, tenant: Tenant, profile: Profile, enquiry: Enquiry, staff: Staff | None
+) -> Conversation:
     async with db.write() as session:
         found = await ConversationStore(session, tenant.id).find(
             enquiry.channel, enquiry.session_key
@@ -93,6 +110,8 @@ async def _begin(db: Database, tenant: Tenant, profile: Profile, enquiry: Enquir
             return found
         conversation = await _come(session, tenant, profile, enquiry)
         _note_event(session, tenant, enquiry, conversation)
+        if staff is not None:
+            await hand_offs.tell_of_call(session, conversation, profile, staff, now=enquiry.now)
         return conversation
 
 
@@ -126,6 +145,8 @@ async def _come(
     session: AsyncSession, tenant: Tenant, profile: Profile, enquiry: Enquiry
 ) -> Conversation:
     """Begin the conversation."""
+    if enquiry.channel in Channel.typed():
+        await at_once.take_turns(session, tenant.id, (enquiry.caller, enquiry.email))
     lead = await _open_lead(session, tenant, profile, enquiry)
     conversation = _start(ConversationStore(session, tenant.id), lead, enquiry)
     await session.flush()
@@ -167,7 +188,7 @@ def _start(store: ConversationStore, lead: Lead, enquiry: Enquiry) -> Conversati
         from_number=enquiry.caller,
         to_number=enquiry.called,
         finish_after=enquiry.finish_after,
-        now=enquiry.now,
+        now=enquiry.came_at or enquiry.now,
     )
     conversation.state = _identity_of(enquiry)
     return conversation
@@ -189,7 +210,9 @@ async def _turn_to_new_matter(
     if newer is None and now - lead.closed_at > SAME_MATTER:
         contact = await session.get_one(Contact, lead.contact_id)
         reason = f"came back by {conversation.channel}"
-        newer = await open_leads.take_up(session, contact, profile, reason=reason, now=now)
+        newer = await open_leads.take_up(
+            session, contact, profile, source=conversation.channel, reason=reason, now=now
+        )
     if newer is not None and newer.id != lead.id:
         conversation.lead_id = newer.id
         identity.begin_anew(conversation, since=conversation.finished_at or lead.closed_at)
@@ -213,12 +236,15 @@ async def _open_lead(
     if contact is None:
         contact = await identity.stranger(session, tenant.id, address, now=enquiry.now)
     reason = f"first contact by {enquiry.channel}"
-    return await open_leads.take_up(session, contact, profile, reason=reason, now=enquiry.now)
+    source = enquiry.source or enquiry.channel
+    return await open_leads.take_up(
+        session, contact, profile, source=source, reason=reason, now=enquiry.now
+    )
 
 
 def _address(enquiry: Enquiry) -> Address | None:
     """Return what the network showed of who it is; a withheld number is a new person each time."""
-    if enquiry.channel == Channel.WEB_FORM:
+    if enquiry.channel in Channel.typed():
         return None
     if enquiry.channel in Channel.chats():
         return Address("chat", enquiry.chat_id or enquiry.session_key)
@@ -227,7 +253,7 @@ def _address(enquiry: Enquiry) -> Address | None:
 
 def _identity_of(enquiry: Enquiry) -> dict[str, Any]:
     """Return what the conversation keeps of who it is with, also what no field asks for."""
-    phone = enquiry.caller if enquiry.channel == Channel.WEB_FORM else None
+    phone = enquiry.caller if enquiry.channel in Channel.typed() else None
     typed = {"phone": phone, "email": enquiry.email, "name": enquiry.name}
     typed = {kind: value.strip() for kind, value in typed.items() if value and value.strip()}
     chat_id = {identity.CHAT_ID: enquiry.chat_id} if enquiry.chat_id else {}
@@ -258,7 +284,7 @@ async def _note_what_came_along(
 
     Who rings off is known all the same.
     """
-    is_typed = enquiry.channel == Channel.WEB_FORM
+    is_typed = enquiry.channel in Channel.typed()
     number_from = Source.TYPED if is_typed else Source.CALLER_ID
     await _note(session, conversation, profile.phone_field, enquiry.caller, number_from)
     await _note(session, conversation, _of_type(profile, "person_name"), enquiry.name, Source.TYPED)

@@ -22,17 +22,20 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
+from ivr.costs import budget
 from ivr.db import Database
 from ivr.db.tables import Channel, Conversation, ConversationStatus, Lead, Tenant, utc_now
 from ivr.jobs import Jobs
-from ivr.leads import conclusion, follow_up, identity, seat, values
+from ivr.leads import conclusion, follow_up, seat, values
+from ivr.leads.delivery.handover import Profiles, profile_of
+from ivr.leads.delivery.submissions import Submissions
 from ivr.leads.extraction import Extraction, Material, Model, conversation_text, extract
-from ivr.leads.handover import Profiles, profile_of
-from ivr.leads.submissions import Submissions
+from ivr.leads.people import forgetting, identity
+from ivr.messages import opt_out
 from ivr.settings import Settings
 from ivr.vendors.llm import TextModels
 
-JOB = "finish"
+JOB = forgetting.JOB
 SCHEDULE_SECONDS = 1.0
 # A job that ended with an error keeps its id for ever; this long after its time the conversation
 # gets another one.
@@ -240,9 +243,10 @@ class Road:
             if conclusion.is_concluded(conversation, episode):
                 return Extraction(by="nothing").dump()  # conclude looks at its own mark first
             material = await self._material(session, conversation, tenant, lead)
+        may_spend = await budget.may_spend(self._db, tenant, self._clock())
         log.info("=== EXTRACTING LEAD DATA FROM CONVERSATION ===", conversation_id=conversation_id)
         _log_marker("=== CONVERSATION TEXT:\n", conversation_text(material.turns))
-        reading = await self._extract(material)
+        reading = await self._extract(material, self._models if may_spend else ())
         return reading.dump()
 
     async def _material(
@@ -250,20 +254,26 @@ class Road:
     ) -> Material:
         started = conversation.started_at.astimezone(ZoneInfo(tenant.timezone))
         turns = await conversations.transcript(session, conversation.id)
+        is_by_message = conversation.channel in Channel.by_message()
         return Material(
             profile=profile_of(self._profiles, tenant, lead),
-            turns=[it for it in turns if not identity.is_anothers(conversation, it.said_at)],
+            turns=[
+                it
+                for it in turns
+                if not identity.is_anothers(conversation, it.said_at)
+                and not (is_by_message and opt_out.read(it.text) == "stop")  # answers nothing
+            ],
             caller_number=conversation.from_number,
             today=started.date(),
             given=await values.given(session, lead.id),
         )
 
-    async def _extract(self, material: Material) -> Extraction:
+    async def _extract(self, material: Material, models: Sequence[Model]) -> Extraction:
         """Extract; whatever goes wrong, the lead goes on with what the call collected (S3.41)."""
         try:
             return await extract(
                 material,
-                self._models,
+                models,
                 runs=self._settings.extraction_runs,
                 timeout_seconds=self._settings.extraction_timeout_seconds,
             )
@@ -307,7 +317,7 @@ class Road:
         async with self._db.write() as session:
             # Locked before the clock is read: the call's status, noted while this waited, moves
             # `finish_after` to its own now, and that is nobody coming back.
-            await conclusion.lock(session, uuid.UUID(conversation_id))
+            await conversations.lock(session, uuid.UUID(conversation_id))
             now = self._clock()
             finished = await session.exec(
                 this.where(or_(finish_after.is_(None), finish_after <= now)).values(
@@ -328,7 +338,6 @@ def _follow_up(settings: Settings) -> follow_up.Policy | None:
     return follow_up.Policy(
         wait=timedelta(minutes=settings.follow_up_wait_minutes),
         silence=timedelta(hours=settings.text_silence_hours),
-        sender=settings.twilio_phone_number,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import inspect
 from sqlmodel import SQLModel, select
 
 from ivr import tenants
@@ -18,10 +19,10 @@ from ivr.db.tables import Channel, Conversation, ConversationStatus, Role, Sourc
 from ivr.errors import ModelError
 from ivr.jobs import Jobs
 from ivr.leads import intake, values
+from ivr.leads.delivery.submissions import Submissions
 from ivr.leads.extraction import Model
 from ivr.leads.profile import load_profile
 from ivr.leads.road import Road
-from ivr.leads.submissions import Submissions
 from ivr.settings import Settings
 from ivr.vendors.llm import Answer, Usage
 from tools.emulators.npa import NpaEmulator
@@ -133,7 +134,7 @@ class ScriptedModel:
     async def answer(self, **question: Any) -> Answer:
         self.asked.append(question)
         assert self._answers, "asked more often than scripted"
-        usage = Usage(input_tokens=1000, output_tokens=100, cost_usd=0.001)
+        usage = Usage(input_tokens=1000, output_tokens=100)
         match self._answers.pop(0):
             case Exception() as exc:
                 raise exc
@@ -150,9 +151,15 @@ NO_ANSWER = ModelError("model-1 gave no answer in 30 s")
 
 
 async def rows(db: Database, table: type[SQLModel]) -> list[Any]:
-    """Every row of a table."""
+    """Every row of a table, the oldest first: PostgreSQL gives them in any order."""
+    mapper = inspect(table)
+    counts = all(key.type.python_type is int for key in mapper.primary_key)
+    names = () if counts else ("created_at", "started_at", "at")
+    since = [mapper.columns[name] for name in names if name in mapper.columns]
     async with db.read() as session:
-        return list((await session.exec(select(table))).all())
+        # Of one moment they stay as they were written: ids are random.
+        query = select(table).order_by(*(mapper.primary_key if counts else since))
+        return list((await session.exec(query)).all())
 
 
 async def is_finished(db: Database, conversation_id: uuid.UUID) -> bool:
@@ -162,7 +169,7 @@ async def is_finished(db: Database, conversation_id: uuid.UUID) -> bool:
 
 
 async def until(
-    condition: Callable[[], Awaitable[bool]] | Callable[[], bool], *, seconds: float = 20
+    condition: Callable[[], Awaitable[bool]] | Callable[[], bool], *, seconds: float = 60
 ) -> None:
     """Wait for something that another task or process does."""
     async with asyncio.timeout(seconds):
@@ -241,7 +248,7 @@ class Clock:
 
 def strict_profile(folder: Path) -> str:
     """The path of a profile that is `powersports` but lets only complete leads go."""
-    text = Path(load_profile.__code__.co_filename).with_name("profiles") / "powersports.toml"
+    text = Path(load_profile.__code__.co_filename).parents[1] / "profiles" / "powersports.toml"
     path = folder / "strict.toml"
     path.write_text(text.read_text().replace('policy = "best_effort"', 'policy = "strict"'))
     return str(path)

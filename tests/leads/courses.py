@@ -9,9 +9,10 @@ from sqlmodel import col, select
 from ivr import tenants
 from ivr.db import Database
 from ivr.db.tables import Axis, Channel, Conversation, Lead, Tenant, Transition
-from ivr.leads import field_edits, funnel, intake, stages
+from ivr.leads import field_edits, intake
 from ivr.leads.intake import Enquiry
 from ivr.leads.profile import load_profile
+from ivr.leads.progress import funnel, stages
 from tests.leads.cast import NOW, settings_for
 
 COURSES = load_profile("courses")

@@ -209,14 +209,13 @@ async def test_three_different_answers_leave_the_field_to_a_person() -> None:
     assert extraction.disputed == {"vehicle_year": ["2018", "2019", "2020"]}
 
 
-async def test_tokens_and_cost_are_added_up_failed_requests_included() -> None:
+async def test_tokens_are_added_up_failed_requests_included() -> None:
     model = ScriptedModel("not JSON", answer(LEAD), answer(LEAD))
     extraction = await read(model, runs=2)
     assert extraction.usage == {
         "requests": 3,
         "input_tokens": 3000,
         "output_tokens": 300,
-        "cost_usd": pytest.approx(0.003),
     }
 
 

@@ -25,9 +25,11 @@ from ivr.db.tables import (
     Turn,
     utc_now,
 )
-from ivr.leads import escalations, follow_up, intake, stages, tasks, values
+from ivr.leads import follow_up, intake, values
+from ivr.leads.attention import escalations, tasks
+from ivr.leads.delivery.waiting import WAITING
 from ivr.leads.profile import load_profile
-from ivr.leads.waiting import WAITING
+from ivr.leads.progress import stages
 from ivr.messages import consent
 from tests.leads.cast import (
     JOHN,
@@ -54,7 +56,7 @@ MOBILE, LANDLINE = JOHN, "+442079460123"
 def profile(tmp_path: Path) -> str:
     """The path of a profile that is `powersports` but may write to who was cut off."""
     path = tmp_path / "following.toml"
-    text = Path(load_profile.__code__.co_filename).with_name("profiles") / "powersports.toml"
+    text = Path(load_profile.__code__.co_filename).parents[1] / "profiles" / "powersports.toml"
     path.write_text(f"follow_up = true\n{text.read_text()}")
     return str(path)
 

@@ -8,8 +8,9 @@ import structlog
 
 from ivr.db import Database
 from ivr.db.tables import Submission, SubmissionState
+from ivr.leads.delivery.submissions import Submissions
 from ivr.leads.profile import load_profile
-from ivr.leads.submissions import Submissions
+from tests.conftest import HASH_KEY
 from tests.db.wire import wire_to
 from tests.leads.cast import LEAD, NOW, call, rows, settings_for, until
 
@@ -19,7 +20,7 @@ TAKEN = {"success": True, "message": "", "recordID": 7}
 # It takes a second: that long the next try to write the answer down waits.
 async def test_an_answer_that_comes_in_an_outage_is_kept(postgres_url: str) -> None:
     with wire_to(postgres_url) as (wire, url):
-        db = Database(url)
+        db = Database(url, hash_key=lambda: HASH_KEY)
         submission_id = await _put(db)
 
         def buyer(_: httpx.Request) -> httpx.Response:

@@ -13,9 +13,11 @@ import httpx
 import pytest
 import structlog
 
+from ivr import conversations
 from ivr.conversations import continue_until
 from ivr.db import Database
 from ivr.db.tables import (
+    Channel,
     Contact,
     Conversation,
     FailedLead,
@@ -29,10 +31,11 @@ from ivr.db.tables import (
     SubmissionState,
     SucceededLead,
     Tenant,
+    UsageLog,
     utc_now,
 )
 from ivr.errors import Conflict
-from ivr.leads import conclusion, review
+from ivr.leads.attention import review
 from ivr.leads.profile import load_profile
 from ivr.leads.road import Road, run_scheduler
 from ivr.vendors.llm import Answer
@@ -56,6 +59,18 @@ from tests.leads.cast import (
 )
 from tools.emulators.npa import NpaEmulator
 from tools.emulators.openai import OpenAIEmulator
+
+
+async def test_a_stop_by_message_is_not_shown_to_the_model(
+    sqlite_db: Database, npa: NpaEmulator
+) -> None:
+    conversation = await call(sqlite_db, [*TALK, (Role.CALLER, "STOP")])
+    async with sqlite_db.write() as session:
+        (await conversations.lock(session, conversation.id)).channel = Channel.SMS
+    model = ScriptedModel(answer(LEAD), answer(LEAD))
+    async with road_of(sqlite_db, npa, model) as road:
+        await finish(road, sqlite_db, conversation)
+    assert "MT-07" in model.asked[0]["prompt"] and "STOP" not in model.asked[0]["prompt"]
 
 
 async def test_a_call_becomes_a_lead_at_the_buyer(db: Database, npa: NpaEmulator) -> None:
@@ -104,7 +119,8 @@ async def test_the_road_asks_the_published_text_api_and_nothing_it_would_refuse(
     assert finished.state["lead_data"] == LEAD
     asked = finished.state["extraction"]["requests"]
     assert [request["prompt"] for request in asked] == ["1", "2", "1"]
-    assert finished.usage["extraction"]["cost_usd"] > 0
+    (used,) = await rows(sqlite_db, UsageLog)
+    assert (used.purpose, used.model) == ("extract", "gpt-6-luna") and used.cost_micros > 0
     assert len(npa.leads) == 1
 
 
@@ -321,10 +337,10 @@ async def test_the_end_of_the_line_noted_while_we_close_opens_no_second_episode(
 
     async def close_beside_the_status(road: Road, *names: Any) -> None:
         async with db.write() as session:
-            await conclusion.lock(session, conversation.id)
+            await conversations.lock(session, conversation.id)
             late = asyncio.create_task(close_late(road, *names))
             await begun.wait()
-            await line.closed(session, conversation.id, now=utc_now())
+            await line.closed(session, conversation, {}, now=utc_now())
         await late
 
     monkeypatch.setattr(Road, "_close", close_beside_the_status)

@@ -74,7 +74,7 @@ async def test_a_seat_is_kept_when_postgresql_cuts_its_connection(
         for _ in range(2):
             cut_off = await lock_holders(other)
             await terminate(other, cut_off)
-            await until(lambda cut_off=cut_off: is_held_by_another(other, cut_off), seconds=5)
+            await until(lambda cut_off=cut_off: is_held_by_another(other, cut_off), seconds=30)
             assert await seat.is_taken(other, "web")
         async with seat.take(other, "web") as second:
             assert second != "web"
@@ -94,7 +94,7 @@ async def test_a_seat_lost_to_another_process_is_taken_back_when_that_leaves(
         async with seat.take(other, "web") as thief:
             assert thief == "web"
             held = await lock_holders(other)
-        await until(lambda: is_held_by_another(other, held), seconds=5)
+        await until(lambda: is_held_by_another(other, held), seconds=30)
     await one.close()
     await other.close()
 

@@ -17,7 +17,15 @@ from ivr.leads.field_types.amounts import (
     is_about_money,
     minor_units,
 )
-from ivr.leads.field_types.base import Accepted, Checked, Field, FieldType, Refused
+from ivr.leads.field_types.base import (
+    LONGEST_ANSWER,
+    Accepted,
+    Checked,
+    Field,
+    FieldType,
+    Refused,
+)
+from ivr.leads.field_types.speech import as_ascii_digits
 from ivr.leads.field_types.spoken_numbers import cardinal
 
 _TYPED = re.compile(
@@ -49,6 +57,21 @@ def _typed_cents(match: re.Match[str]) -> int:
     whole, fraction, scale = match.groups()
     amount = int(whole.replace(",", "")) * 100 + int((fraction or "0").ljust(2, "0"))
     return amount * _SCALE.get((scale or "").casefold(), 1)
+
+
+def amount_in(field: Field, text: str) -> Amount | None:
+    """Return the one amount in `text`, also in a canonical value, None for none or several."""
+    if currency := field.options.get("currency"):
+        found = amounts(as_ascii_digits(text[:LONGEST_ANSWER]), currency)
+        return found[0] if len(found) == 1 else None
+    amount = cents(as_ascii_digits(text[:LONGEST_ANSWER]))
+    return None if amount is None else Amount(amount, amount, "USD", is_clear=True)
+
+
+def canonical(field: Field, amount: Amount) -> str:
+    """Return an amount as the field's values are written."""
+    is_own = field.options.get("currency") is not None
+    return _accepted(amount).value if is_own else f"{amount.high} cents"
 
 
 class Money(FieldType):

@@ -4,8 +4,10 @@ import re
 from datetime import date
 
 from ivr.leads.field_types.base import Accepted, Checked, Field, FieldType, Refused, Vocabulary
+from ivr.leads.field_types.settled_amounts import is_settled
 from ivr.leads.field_types.speech import is_unknowing, tidy, without_arabic_signs
 
+SETTLED = "settled"
 YES = (
     "yes", "yeah", "yep", "yup", "ya", "yah", "sure", "correct", "right", "that's right",
     "that is right", "that's correct", "that is correct", "that's it", "okay", "ok", "of course",
@@ -76,11 +78,17 @@ def _head(text: str) -> tuple[bool | None, str]:
 
 
 class YesNo(FieldType):
+    options = {"find": str}  # find "settled": whether an amount is, wherever it is said
+
     def check(self, field: Field, raw: str, *, today: date, insisted: bool) -> Checked:
         answer = is_yes(raw)
         if answer is None:
             return Refused("I need a yes or a no")
-        return Accepted("yes" if answer else "no", "yes" if answer else "no")
+        return _answer(said_yes=answer)
+
+    def find(self, field: Field, text: str, *, today: date) -> Accepted | None:
+        settled = is_settled(tidy(text)) if field.options.get("find") == SETTLED else None
+        return None if settled is None else _answer(said_yes=settled)
 
     def rule(self, field: Field, *, today: date | None) -> str:
         return 'exactly "yes" or "no"'
@@ -90,3 +98,12 @@ class YesNo(FieldType):
 
     def keyed(self, field: Field, keys: str) -> str:
         return {"1": "yes", "2": "no"}.get(keys, "")
+
+    def problem(self, field: Field) -> str:
+        is_right = field.options.get("find", SETTLED) == SETTLED
+        return "" if is_right else f"find: must be {SETTLED!r}, or left out"
+
+
+def _answer(*, said_yes: bool) -> Accepted:
+    word = "yes" if said_yes else "no"
+    return Accepted(word, word)

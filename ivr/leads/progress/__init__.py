@@ -1,0 +1,1 @@
+"""How far a lead has come: its stage, its lifecycle, its status, and who looks at them."""

@@ -1,0 +1,199 @@
+"""The schedule: it never stops, and what cannot be done holds up nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+import structlog
+
+from ivr.db import Database
+from ivr.db.tables import Channel, Conversation, Submission, SubmissionState, utc_now
+from ivr.jobs import Jobs
+from ivr.leads import road as road_module
+from ivr.leads import seat
+from ivr.leads.delivery.submissions import Submissions
+from ivr.leads.profile import load_profile
+from ivr.leads.road import Road, run_scheduler
+from ivr.runtime import open_state
+from tests.leads.cast import (
+    LEAD,
+    NOW,
+    TALK,
+    Clock,
+    call,
+    carried,
+    is_finished,
+    rows,
+    settings_for,
+    until,
+)
+from tools.emulators.npa import NpaEmulator
+
+
+class Breakdown(BaseException):
+    """Worse than any `Exception`; the jobs' library has some of these."""
+
+
+class BrokenJobs(Jobs):
+    """Jobs that write nothing down: for some conversations starting one fails."""
+
+    def __init__(self, url: str, failures: dict[str, BaseException]) -> None:
+        super().__init__(url, executor_id="web")
+        self.failures = failures
+        self.asked: list[str] = []
+
+    async def start(self, name: str, job_id: str, *args: str | int) -> None:
+        conversation_id = str(args[0])
+        self.asked.append(conversation_id)
+        if conversation_id in self.failures:
+            raise self.failures[conversation_id]
+
+    async def prune(self, *, older_than: timedelta) -> int:
+        return 0
+
+
+@asynccontextmanager
+async def broken_road(
+    db: Database, npa: NpaEmulator, jobs: Jobs, clock: Callable[[], datetime] = utc_now
+) -> AsyncIterator[Road]:
+    settings = settings_for(db.url, npa.base_url)
+    async with httpx.AsyncClient() as http:
+        submissions = Submissions(db, http, settings, load_profile)
+        yield Road(settings, db, jobs, submissions, (), load_profile, clock=clock)
+
+
+async def a_due_submission(db: Database, conversation: Conversation) -> None:
+    async with db.write() as session:
+        session.add(
+            Submission(
+                tenant_id=conversation.tenant_id,
+                lead_id=conversation.lead_id,
+                conversation_id=conversation.id,
+                episode=1,
+                target="npa",
+                channel="voice",
+                lead_data=LEAD,
+                next_attempt_at=NOW,
+                created_at=NOW,
+                updated_at=NOW,
+            )
+        )
+
+
+async def test_a_conversation_that_cannot_be_started_does_not_hold_up_the_next(
+    sqlite_db: Database, npa: NpaEmulator
+) -> None:
+    first = await call(sqlite_db, caller=None)
+    second = await call(sqlite_db, caller=None, sid="CA2")
+    jobs = BrokenJobs(sqlite_db.url, {str(first.id): RuntimeError("broken")})
+    async with broken_road(sqlite_db, npa, jobs) as road:
+        assert await road.start_due() == 1
+    assert set(jobs.asked) == {str(first.id), str(second.id)}
+
+
+async def test_many_that_cannot_be_started_do_not_starve_those_behind_them(
+    sqlite_db: Database, npa: NpaEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(road_module, "BATCH", 2)
+    stuck = [await call(sqlite_db, caller=None, sid=f"CA{number}") for number in range(4)]
+    behind = await call(sqlite_db, caller=None, sid="CA9", now=NOW + timedelta(seconds=1))
+    jobs = BrokenJobs(sqlite_db.url, {str(one.id): RuntimeError("broken") for one in stuck})
+    async with broken_road(sqlite_db, npa, jobs) as road:
+        assert [await road.start_due() for _ in range(3)] == [0, 0, 1]
+        await road.start_due()
+        assert sorted(jobs.asked[:4]) == sorted(str(one.id) for one in stuck)
+        assert jobs.asked[4:] == [str(behind.id), *jobs.asked[:2]], "and then from the beginning"
+
+
+async def test_the_schedule_goes_on_after_anything_and_sends_what_is_due(
+    sqlite_db: Database, npa: NpaEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(road_module, "SCHEDULE_SECONDS", 0.01)
+    conversation = await call(sqlite_db)
+    await a_due_submission(sqlite_db, conversation)
+    jobs = BrokenJobs(sqlite_db.url, {str(conversation.id): Breakdown()})
+
+    async def sent() -> bool:
+        (submission,) = await rows(sqlite_db, Submission)
+        return len(jobs.asked) > 2 and submission.state == SubmissionState.SUCCEEDED
+
+    async with broken_road(sqlite_db, npa, jobs) as road:
+        with structlog.testing.capture_logs() as logs:
+            schedule = asyncio.create_task(run_scheduler(road))
+            await until(sent)
+            assert not schedule.done()
+            schedule.cancel()
+            await asyncio.gather(schedule, return_exceptions=True)
+    assert "the schedule missed a beat" in [line["event"] for line in logs]
+
+
+async def test_the_server_does_not_finish_a_call_that_it_carries(
+    sqlite_db: Database, npa: NpaEmulator, tmp_path: Path
+) -> None:
+    conversation = await call(sqlite_db, TALK, now=utc_now())
+    settings = settings_for(sqlite_db.url, npa.base_url)
+    async with open_state(settings, voice=None) as state:
+        with state["live"].carry(conversation.session_key):
+            assert await state["road"].start_due() == 0
+        await until(lambda: is_finished(sqlite_db, conversation.id))
+
+
+async def test_a_call_that_another_process_carries_is_finished_when_that_one_is_gone(
+    db: Database, npa: NpaEmulator
+) -> None:
+    conversation = await call(db)
+    await carried(db, conversation, by="other")
+    clock, jobs = Clock(), BrokenJobs(db.url, {})
+    clock.advance(timedelta(minutes=15))
+    async with broken_road(db, npa, jobs, clock) as road:
+        async with seat.take(db, "other"):
+            assert await road.start_due() == 0
+        assert await road.start_due() == 1
+
+
+@pytest.mark.parametrize("case", ["ours", "not streaming", "overlong"])
+async def test_no_call_is_left_to_a_process_that_cannot_carry_it(
+    db: Database, npa: NpaEmulator, case: str
+) -> None:
+    conversation = await call(db)
+    await carried(
+        db,
+        conversation,
+        by="web" if case == "ours" else "other",
+        streaming=case != "not streaming",
+    )
+    clock = Clock()
+    clock.advance(timedelta(minutes=18 if case == "overlong" else 1))
+    async with broken_road(db, npa, BrokenJobs(db.url, {}), clock) as road:
+        async with seat.take(db, "web"), seat.take(db, "other"):
+            assert await road.start_due() == 1
+
+
+async def test_a_clock_that_is_put_back_by_hours_keeps_nobody_waiting_for_hours(
+    db: Database, npa: NpaEmulator
+) -> None:
+    clock = Clock()
+    conversation = await call(db, now=NOW + timedelta(hours=7))
+    jobs = BrokenJobs(db.url, {})
+    async with broken_road(db, npa, jobs, clock) as road:
+        assert await road.start_due() == 0
+        clock.advance(timedelta(minutes=11))
+        assert await road.start_due() == 1
+    assert jobs.asked == [str(conversation.id)]
+
+
+async def test_who_writes_may_rest_for_hours(db: Database, npa: NpaEmulator) -> None:
+    clock = Clock()
+    conversation = await call(db, now=NOW + timedelta(hours=7))
+    async with db.write() as session:
+        (await session.get_one(Conversation, conversation.id)).channel = Channel.SMS
+    jobs = BrokenJobs(db.url, {})
+    async with broken_road(db, npa, jobs, clock) as road:
+        clock.advance(timedelta(hours=6))
+        assert await road.start_due() == 0
+        clock.advance(timedelta(hours=1))
+        assert await road.start_due() == 1
