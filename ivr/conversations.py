@@ -12,19 +12,18 @@ from typing import Any
 
 from sqlalchemy import bindparam, case, func, update
 from sqlalchemy import select as sa_select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.engine import storable
+from ivr.db.inserts import BY_DIALECT, insert_into
 from ivr.db.tables import Channel, Conversation, ConversationStatus, Role, Turn
 from ivr.errors import NotFound
 
+OPTED_OUT = "opted_out"  # the end of a conversation whose contact wants no more messages
 _OFFERED = "offered_stream"  # in a conversation's state
 _MOST_OFFERS = 2  # the process may have died just when the stream came
 _STAFF = "staff_"  # begins the item_id of what a person said in the assistant's place
-
-_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +102,16 @@ async def by_id(session: AsyncSession, conversation_id: uuid.UUID) -> Conversati
     return found
 
 
+async def lock(session: AsyncSession, conversation_id: uuid.UUID) -> Conversation:
+    """Return a conversation that nobody else changes until the transaction is over.
+
+    Everybody locks it before its lead.
+    """
+    query = select(Conversation).where(Conversation.id == conversation_id)
+    locked = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return (await session.exec(locked)).one()
+
+
 async def transcript(session: AsyncSession, conversation_id: uuid.UUID) -> Sequence[Turn]:
     """Return what was said, in the order in which it was said."""
     query = (
@@ -152,7 +161,7 @@ def of_staff() -> str:
     return f"{_STAFF}{uuid.uuid4().hex}"
 
 
-def is_of_staff(turn: Turn) -> bool:
+def is_of_staff(turn: Turn | Said) -> bool:
     """Return whether a person said it in the assistant's place."""
     return turn.item_id.startswith(_STAFF)
 
@@ -172,7 +181,7 @@ async def write_turn(session: AsyncSession, conversation: Conversation, said: Sa
 
 async def write_turns(session: AsyncSession, turns: Sequence[tuple[Conversation, Said]]) -> None:
     """Add turns, of any conversations, or replace those with the same `item_id`."""
-    insert = _INSERTS[session.get_bind().dialect.name](Turn)
+    insert = insert_into(session, Turn)
     changed = {name: insert.excluded[name] for name in ("position", "text", "cut", "heard_ms")}
     await session.exec(
         insert.on_conflict_do_update(index_elements=["conversation_id", "item_id"], set_=changed),
@@ -209,7 +218,7 @@ def _behind(insert: Any) -> Any:
     return statement.on_conflict_do_nothing(index_elements=["conversation_id", "item_id"])
 
 
-_BEHIND = {name: _behind(insert) for name, insert in _INSERTS.items()}
+_BEHIND = {name: _behind(insert) for name, insert in BY_DIALECT.items()}
 
 
 def _row(conversation: Conversation, said: Said) -> dict[str, Any]:
@@ -296,17 +305,14 @@ def add_usage(conversation: Conversation, usage: Mapping[str, Any]) -> None:
 
 
 def _sum_of(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Add up what the streams or answers used; a word, as a model's name, is the last one's.
-
-    None is a price that is not known: then the sum is not known either.
-    """
+    """Add up what the streams or answers used; a word, as a model's name, is the last one's."""
     total = dict(before)
     for name, used in more.items():
         if isinstance(used, Mapping):
             total[name] = _sum_of(total.get(name) or {}, used)
-        elif name not in total or used is None or isinstance(used, str):
+        elif name not in total or isinstance(used, str):
             total[name] = used
-        elif total[name] is not None:
+        else:
             total[name] += used
     return total
 

@@ -10,7 +10,7 @@ jobs must be able to tell from its own rows what is still to do.
 
 import asyncio
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 import structlog
-from dbos import DBOS, DBOSConfig, SetWorkflowID, StepOptions
+from dbos import DBOS, DBOSClient, DBOSConfig, SetWorkflowID, StepOptions
 
 from ivr.db.engine import database_path, libpq_url
 from ivr.errors import Unavailable
@@ -173,6 +173,48 @@ def system_url(database_url: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
+def prepare(owner_url: str, *, serving: str) -> None:
+    """Make the tables of jobs as their owner, for a PostgreSQL role that may make none."""
+    DBOS.migrate(system_url(owner_url), application_role=serving)
+
+
+def forget(database_url: str, *, prefixes: Sequence[str]) -> int:
+    """Delete all that is noted of the jobs whose ids begin so; return how many there were.
+
+    Waits for the disk: to be called in a thread. Works beside a server and without one.
+    """
+    engine = _engine_of(database_url) if prefixes else None
+    if engine is None:
+        return 0
+    try:
+        client = DBOSClient(system_database_engine=engine)
+        begun_so = client.list_workflows(
+            workflow_id_prefix=list(prefixes), load_input=False, load_output=False
+        )
+        client.delete_workflows([job.workflow_id for job in begun_so])
+        client.destroy()
+        if engine.dialect.name == "sqlite":
+            with engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        return len(begun_so)
+    finally:
+        engine.dispose()
+
+
+def _engine_of(database_url: str) -> sa.Engine | None:
+    """Return where the jobs are noted; None where no server has made the place yet."""
+    path = database_path(database_url)
+    if path is not None:
+        is_there = jobs_path(path).exists()
+        return _sqlite_engine(system_url(database_url)) if is_there else None
+    url = sa.make_url(system_url(database_url)).set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(url)
+    if sa.inspect(engine).has_table("workflow_status", schema="dbos"):
+        return engine
+    engine.dispose()
+    return None
+
+
 def jobs_path(path: Path) -> Path:
     """Return the file beside the SQLite database at `path`."""
     return path.with_name(f"{path.stem}.jobs{path.suffix}")
@@ -212,4 +254,5 @@ _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
+    "PRAGMA secure_delete=ON",
 )

@@ -4,10 +4,11 @@ While it drains, no new stream is offered, and Twilio is expected to ask what fo
 closes. Waiting for all that is the server's business.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ivr.admission import Admission, Refusal
@@ -29,6 +30,7 @@ class Stream(Protocol):
 @dataclass(slots=True)
 class _Place:
     stream: Stream | None = None
+    left: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class LiveCalls:
@@ -75,10 +77,19 @@ class LiveCalls:
         try:
             yield
         finally:
+            place.left.set()
             if self._carried.get(call_sid) is place:  # else its next stream is open already
                 del self._carried[call_sid]
             if self.is_draining:
                 self._unasked[call_sid] = self._clock() + ASKING_SECONDS
+
+    async def left(self, call_sid: str, *, seconds: float) -> None:
+        """Wait until the stream that is open here, if any, is closed and written down."""
+        place = self._carried.get(call_sid)
+        if place is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await place.left.wait()
 
     def attach(self, call_sid: str, stream: Stream) -> None:
         """Name what ends the stream of a carried call."""

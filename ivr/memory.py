@@ -23,10 +23,13 @@ from ivr import tenants
 from ivr.db import Database
 from ivr.db.tables import Channel, Conversation, Lead, Tenant, utc_now
 from ivr.errors import NotFound
-from ivr.leads import field_edits, funnel, intake, stages, values
-from ivr.leads.handover import profile_of
+from ivr.leads import field_edits, intake, values
+from ivr.leads.attention import review
+from ivr.leads.delivery.handover import profile_of
 from ivr.leads.intake import Enquiry
 from ivr.leads.profile import Profile, load_profile
+from ivr.leads.profile.tenant_profile import own
+from ivr.leads.progress import funnel, stages
 from ivr.settings import Settings, load_settings
 
 ACTOR = "memory"
@@ -138,7 +141,7 @@ class Memory:
 
     @property
     def _profile(self) -> Profile:
-        return self._profiles(self._tenant.profile)
+        return own(self._profiles, self._tenant)
 
     async def _start(self, key: str) -> str:
         now = utc_now()
@@ -166,9 +169,9 @@ class Memory:
     async def _pin(self, name: str, stage: str, reason: str) -> str:
         async with self._db.write() as session:
             _, lead, profile = await self._found(session, name, lock=True)
-            await stages.pin(
-                session, lead, profile, stage, actor=ACTOR, reason=reason, now=utc_now()
-            )
+            now = utc_now()
+            await stages.pin(session, lead, profile, stage, actor=ACTOR, reason=reason, now=now)
+            await review.let_go(session, lead, profile, now=now)
             return lead.stage
 
     async def _stage(self, name: str) -> str:

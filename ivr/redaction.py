@@ -226,6 +226,7 @@ def _redact_structure(value: Any, *, pii: bool, depth: int) -> Any:
 
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:sk-|whsec_)[\w-]{8,}"), HIDDEN),  # OpenAI, Anthropic, webhook secrets
+    (re.compile(r"\bivr_[sa]k_[\w-]{24,}"), HIDDEN),  # our own; a hint is shorter
     (re.compile(r"\bSK[0-9a-f]{32}\b"), HIDDEN),  # Twilio API keys
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), HIDDEN),  # JSON web tokens
     (re.compile(r"\b(basic|bearer)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {HIDDEN}"),

@@ -8,6 +8,7 @@ import binascii
 import os
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ivr.errors import SettingsError
+from ivr.phone_numbers import E164
 
 
 class Environment(StrEnum):
@@ -54,8 +56,16 @@ class Settings(BaseSettings):
     executor_id: str = "web"
     drain_seconds: float = Field(default=20.0, ge=0)
 
+    # Who may ask how often; 0: as often as they like
+    trusted_proxies: str = "127.0.0.1,::1"
+    rate_limit_key_per_minute: int = Field(default=600, ge=0)
+    rate_limit_intake_per_minute: int = Field(default=6000, ge=0)
+    rate_limit_address_per_minute: int = Field(default=300, ge=0)
+    rate_limit_failures_per_minute: int = Field(default=30, ge=0)
+
     # The data
     database_url: str = "sqlite+aiosqlite:///./nps_ivr.db"
+    database_owner_url: SecretStr | None = None
 
     # The business
     business_name: str = "Power Sport Buyers"
@@ -78,7 +88,7 @@ class Settings(BaseSettings):
     anthropic_model: str = "claude-haiku-5-5"
     anthropic_reply_model: str = "claude-sonnet-5-5"
     anthropic_route_model: str = "claude-haiku-5-5"
-    llm_provider: Literal["openai", "anthropic"] = "openai"
+    llm_provider: Literal["auto", "anthropic", "openai"] = "auto"
     extraction_runs: int = Field(default=2, ge=1, le=5)
     extraction_timeout_seconds: float = Field(default=30.0, gt=0)
     text_model_seconds: float = Field(default=8.0, gt=0)
@@ -148,6 +158,16 @@ class Settings(BaseSettings):
             raise ValueError("expected sqlite:///path or postgresql://user@host/name")
         return url
 
+    @field_validator("database_owner_url")
+    @classmethod
+    def _owner_of_postgresql(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is None:
+            return None
+        url = cls._async_driver(secret.get_secret_value())
+        if not url.startswith("postgresql"):
+            raise ValueError("expected postgresql://owner:password@host/name")
+        return SecretStr(url)
+
     @field_validator("target_webhook_secret")
     @classmethod
     def _signing_secret(cls, secret: SecretStr | None) -> SecretStr | None:
@@ -181,6 +201,23 @@ class Settings(BaseSettings):
             raise ValueError("expected an origin without a path, as Twilio calls it")
         return url
 
+    @field_validator("twilio_phone_number", "staff_phone_number")
+    @classmethod
+    def _e164(cls, number: str | None) -> str | None:
+        if number is not None and not E164.fullmatch(number):
+            raise ValueError("expected a number like +12015550123")
+        return number
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        try:
+            _networks_of(text)
+        except ValueError as exc:
+            message = "expected addresses and networks like 127.0.0.1,10.0.0.0/8"
+            raise ValueError(message) from exc
+        return text
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
@@ -204,6 +241,11 @@ class Settings(BaseSettings):
                 "; ".join(f"{problem.message} ({problem.id}: {problem.hint})" for problem in fatal)
             )
         return self
+
+    @property
+    def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Return whose word on the sender of a request is believed."""
+        return _networks_of(self.trusted_proxies)
 
     @property
     def twilio_auth_tokens(self) -> tuple[str, ...]:
@@ -230,6 +272,10 @@ class Settings(BaseSettings):
                 Problem("SECRET_KEY.weak", weak, "openssl rand -hex 32", fatal=production)
             )
         return problems
+
+
+def _networks_of(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(one.strip()) for one in text.split(",") if one.strip())
 
 
 _ASYNC_DRIVERS = {
@@ -268,6 +314,7 @@ _FILE_SECRETS = (
     "npa_api_password",
     "target_webhook_secret",
     "database_url",
+    "database_owner_url",
 )
 
 

@@ -3,8 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from ivr import conversations
 from ivr.db import Database
 from ivr.db.tables import Conversation, ConversationStatus, Role
@@ -65,10 +63,10 @@ async def _close(db: Database, conversation: Conversation, *, stream: int, **usa
 
 async def test_what_the_streams_of_a_call_used_is_added_up(db: Database) -> None:
     conversation = await call(db)
-    await _close(db, conversation, stream=0, model="one", tokens=3, cost_usd=0.5)
-    await _close(db, conversation, stream=0, model="two", tokens=4, cost_usd=0.25)
+    await _close(db, conversation, stream=0, model="one", tokens=3)
+    await _close(db, conversation, stream=0, model="two", tokens=4)
     used = (await _row(db, conversation)).usage
-    assert used == {"voice": {"model": "two", "tokens": 7, "cost_usd": 0.75}}
+    assert used == {"voice": {"model": "two", "tokens": 7}}
 
 
 async def test_a_stream_that_was_given_up_does_not_end_the_one_after_it(db: Database) -> None:
@@ -79,16 +77,6 @@ async def test_a_stream_that_was_given_up_does_not_end_the_one_after_it(db: Data
     await _close(db, conversation, stream=1, tokens=3)
     row = await _row(db, conversation)
     assert (row.streaming, row.end_reason, row.usage) == (True, None, {"voice": {"tokens": 3}})
-
-
-@pytest.mark.parametrize("costs", [(0.5, None), (None, 0.5), (None, None)])
-async def test_a_price_that_is_not_known_leaves_the_sum_unknown(
-    db: Database, costs: tuple[float | None, float | None]
-) -> None:
-    conversation = await call(db)
-    for cost in costs:
-        await _close(db, conversation, stream=0, cost_usd=cost)
-    assert (await _row(db, conversation)).usage["voice"] == {"cost_usd": None}
 
 
 async def test_a_stream_is_offered_twice_and_again_to_the_same_request(db: Database) -> None:
@@ -128,11 +116,9 @@ async def test_the_latest_turns_come_in_their_order(db: Database) -> None:
 
 async def test_what_answers_take_is_added_up(db: Database) -> None:
     conversation = await call(db)
-    took = {"text": {"requests": 2, "cost_usd": 0.5, "model": "small"}}
+    took = {"text": {"requests": 2, "model": "small"}}
     async with db.write() as session:
         row = await conversations.by_id(session, conversation.id)
         conversations.add_usage(row, took)
         conversations.add_usage(row, took | {"text": {**took["text"], "model": "large"}})
-    assert (await _row(db, conversation)).usage == {
-        "text": {"requests": 4, "cost_usd": 1.0, "model": "large"}
-    }
+    assert (await _row(db, conversation)).usage == {"text": {"requests": 4, "model": "large"}}

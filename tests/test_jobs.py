@@ -41,7 +41,7 @@ async def test_a_job_runs_once_however_often_it_is_started(database_url: str) ->
     await jobs.open()
     for _ in range(3):
         await jobs.start("work", "work:1", "lead", 7)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await work.finished.wait()
     await jobs.start("work", "work:1", "lead", 7)
     await jobs.close()
@@ -60,7 +60,7 @@ async def test_a_job_cut_off_goes_on_where_it_was_in_the_next_process(database_u
     jobs = Jobs(database_url, executor_id="web")
     work = Work(jobs)
     await jobs.open()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await work.finished.wait()
     await jobs.close()
     assert work.done == ["second lead-7"]
@@ -79,7 +79,7 @@ async def test_another_process_leaves_our_jobs_alone(sqlite_url: str) -> None:
     work = Work(jobs)
     await jobs.open()
     await jobs.start("work", "work:2", "lead", 8)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await work.finished.wait()
     await jobs.close()
     assert work.done == ["first", "second lead-8"]
@@ -103,7 +103,7 @@ async def test_a_step_that_fails_is_tried_again(sqlite_url: str) -> None:
     jobs.register("work", job)
     await jobs.open()
     await jobs.start("work", "work:1")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await finished.wait()
     await jobs.close()
     assert tries == [0, 1]
@@ -145,7 +145,7 @@ async def test_jobs_that_ended_long_ago_are_forgotten_and_no_others(database_url
     await jobs.open()
     await jobs.start("wait", "wait:1")
     await jobs.start("work", "work:1", "lead", 7)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await work.finished.wait()
     assert await jobs.prune(older_than=timedelta(days=1)) == 0
     pruned = 0

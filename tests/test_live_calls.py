@@ -1,5 +1,6 @@
 """The book of calls: places, and the hand-over of streams that are closed."""
 
+import asyncio
 from dataclasses import dataclass
 
 from ivr.admission import Admission, Limits, Refusal
@@ -114,3 +115,14 @@ def test_told_twice_to_drain_it_is_in_a_hurry() -> None:
     live, _ = book()
     assert [live.drain(), live.is_draining, live.is_hurried] == [None, True, False]
     assert [live.drain(), live.is_hurried] == [None, True]
+
+
+async def test_who_waits_for_a_stream_to_close_waits_for_that_one_and_not_for_ever() -> None:
+    live, _ = book()
+    await live.left("CA1", seconds=60)  # nobody carries it here
+    with live.carry("CA1"):
+        await live.left("CA1", seconds=0)
+        waiting = asyncio.create_task(live.left("CA1", seconds=60))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    await waiting

@@ -18,7 +18,7 @@ from ivr.errors import NotFound, Unprocessable
 from ivr.memory import Memory, open_memory
 from tests.leads.cast import rows
 from tests.leads.courses import AHMED, KEYS, STAGES, centre
-from tests.leads.test_funnel import FIELDS, assert_counts
+from tests.leads.progress.test_funnel import FIELDS, assert_counts
 
 ROOT = Path(__file__).parent.parent
 

@@ -46,6 +46,8 @@ def test_plain_database_addresses_get_the_async_driver(given: str, used: str) ->
         ("PUBLIC_BASE_URL", "ivr.example.com", "expected http(s)://"),
         ("MAX_CALL_SECONDS", "-1", "greater than 0"),
         ("LOG_FORMAT", "xml", "'console' or 'json'"),
+        ("TWILIO_PHONE_NUMBER", "(201) 555-0123", "expected a number like +12015550123"),
+        ("STAFF_PHONE_NUMBER", "12015550123", "expected a number like +12015550123"),
     ],
 )
 def test_a_broken_setting_is_named_with_what_was_expected(
