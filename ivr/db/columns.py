@@ -46,6 +46,7 @@ def maybe_time(*, index: bool = False) -> Any:
     return Field(default=None, sa_type=UtcDateTime, index=index)
 
 
-def json() -> Any:
-    """A dict."""
-    return Field(default_factory=dict, sa_type=JSON)
+def json(*, server_default: str | None = None) -> Any:
+    """A dict; a `server_default` fills the rows that are older than the column."""
+    given = {} if server_default is None else {"server_default": server_default}
+    return Field(default_factory=dict, sa_type=JSON, sa_column_kwargs=given)

@@ -1,16 +1,21 @@
 """Opens the database and lends transactions: `read()` and `write()`. No tables, no queries.
 
-Whatever keeps us from the database comes out of both as `DatabaseDown`, to be tried again.
+Whatever keeps us from the database comes out of both as `DatabaseDown`, to be tried again; what
+others at work in it have kept us from, `despite_races` does again at once.
 
 SQLite: write-ahead log, full synchronisation, and one writer at a time in this process;
 `BEGIN IMMEDIATE` because a deferred transaction that reads and then writes fails at once when
 another process wrote in between.
+
+`for_tenant` lends the database as one tenant sees it, on PostgreSQL with none of another's rows.
 """
 
 import asyncio
+import copy
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     asynccontextmanager,
@@ -28,8 +33,9 @@ from sqlalchemy import URL, Connection, event, exc, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ivr.db import sqlite
-from ivr.errors import DatabaseDown
+from ivr.db import row_security, sqlite
+from ivr.db.turns import Turns
+from ivr.errors import DatabaseDown, Undone
 
 BUSY_TIMEOUT_MS = 30_000
 CONNECT_SECONDS = 5.0
@@ -43,9 +49,12 @@ _OUR_DEATH = {
     "tcp_keepalives_count": "3",
 }
 RETRY_SECONDS = 0.5
+HASH_KEY = "ivr.db.hash_key"  # in `session.info`
+MOST_RACES = 5
 # PostgreSQL: Appendix A, error classes: connection, authorization, catalog, rollback (deadlock),
 # resources, object state (locked), operator intervention, system
 _AWAY = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
+_UNDONE = frozenset({"40001", "40P01"})  # serialization failure, deadlock: rolled back for certain
 # libpq's words for a URL. asyncpg takes these in a DSN only; the others here it does not know.
 _DSN_WORDS = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl"})
 _LIBPQ_ONLY = frozenset({"channel_binding", "connect_timeout"})
@@ -54,6 +63,7 @@ _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
+    "PRAGMA secure_delete=ON",  # what is deleted is overwritten: who is forgotten is in no file
     f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
 )
 
@@ -65,21 +75,24 @@ Text = TypeVar("Text", str, str | None)
 
 
 class Database:
-    """One database for as long as a process lives."""
+    """One database for as long as a process lives; `hash_key` finds the key of its hashes."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, hash_key: Callable[[], bytes] | None = None) -> None:
         self.url = url
+        self._info = {HASH_KEY: hash_key}
         self.engine = _create_engine(url)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
-        self.failed_at = -math.inf  # when it last could not be used; a moment of time.monotonic
+        self.tenant_id: uuid.UUID | None = None  # whose rows these are, None: everybody's
+        self._failures = [-math.inf]  # one list for all that `for_tenant` lends
         self._queue = self._one_at_a_time()  # in which who is urgent does not stand
         self._writer = self._one_at_a_time()
+        self._turns = Turns()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """Lend a session to look with; whatever it wrote is rolled back."""
         with self._outages():
-            async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            async with self._session() as session:
                 yield session
 
     @asynccontextmanager
@@ -93,11 +106,30 @@ class Database:
                 asyncio.timeout(None if self.is_sqlite else WRITE_SECONDS),
                 nullcontext() if urgent else self._queue,
                 self._writer,
-                AsyncSession(self.engine, expire_on_commit=False) as session,
+                self._session() as session,
             ):
                 await session.connection(execution_options={"immediate": True})
                 yield session
                 await session.commit()
+
+    def turn(self, names: Collection[str]) -> AbstractAsyncContextManager[None]:
+        """Have those of this process who say one of the same names come one after the other."""
+        return self._turns.take(names)
+
+    @property
+    def failed_at(self) -> float:
+        """Return when it last could not be used: a moment of `time.monotonic`."""
+        return self._failures[0]
+
+    def for_tenant(self, tenant_id: uuid.UUID) -> "Database":
+        """Return this database as one tenant sees it; connections and turns are shared."""
+        assert self.tenant_id in {None, tenant_id}, "what one tenant sees leads to no other"
+        bound = copy.copy(self)
+        bound.tenant_id = tenant_id
+        if not self.is_sqlite:
+            options = {row_security.TENANT_OPTION: str(tenant_id)}
+            bound.engine = self.engine.execution_options(**options)
+        return bound
 
     async def ping(self) -> None:
         """Raise unless the database answers."""
@@ -105,6 +137,9 @@ class Database:
             # On SQLite one that goes to the file, and through the connection's own thread.
             question = "PRAGMA schema_version" if self.is_sqlite else "SELECT 1"
             await connection.execute(text(question))
+
+    def _session(self) -> AsyncSession:
+        return AsyncSession(self.engine, expire_on_commit=False, info=self._info)
 
     def _one_at_a_time(self) -> AbstractAsyncContextManager[Any]:
         return asyncio.Lock() if self.is_sqlite else nullcontext()
@@ -114,14 +149,31 @@ class Database:
         try:
             with _as_database_down():
                 yield
+        except Undone:  # it is there, and busy
+            raise
         except DatabaseDown:
-            self.failed_at = time.monotonic()
+            self._failures[0] = time.monotonic()
             raise
 
-    async def upgrade(self) -> None:
-        """Bring the tables to the newest revision."""
+    async def upgrade(self, *, serving: str | None = None) -> None:
+        """Bring the tables to the newest revision, and let the role `serving` use them."""
         async with self.engine.connect() as connection:
             await connection.run_sync(_upgrade)
+            if serving is not None:
+                await connection.run_sync(row_security.grant, serving)
+                await connection.commit()
+
+    async def empty_log(self) -> bool:
+        """Have SQLite's write-ahead log hold nothing; return whether nobody kept it from that."""
+        if not self.is_sqlite:
+            return True
+        async with self.engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            assert raw.driver_connection is not None, "it was just opened"
+            cursor = await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            (is_kept, *_) = await cursor.fetchone()
+            await cursor.close()
+        return not is_kept
 
     async def close(self) -> None:
         """Close every connection."""
@@ -140,6 +192,16 @@ async def patiently(work: Callable[[], Awaitable[Result]], *, seconds: float = m
                 raise
             log.warning("the database is down", problem=str(error))
         await asyncio.sleep(RETRY_SECONDS)
+
+
+async def despite_races(work: Callable[[], Awaitable[Result]]) -> Result:
+    """Do `work`, one write transaction, and again where others wrote the same rows at once."""
+    for _ in range(MOST_RACES):
+        try:
+            return await work()
+        except (exc.IntegrityError, Undone) as error:  # of it nothing is written
+            log.info("two at once", problem=type(error).__name__)
+    raise DatabaseDown("the same rows were written by others again and again")
 
 
 def is_ending() -> bool:
@@ -161,6 +223,8 @@ def _as_database_down() -> Iterator[None]:
         if not _is_outage(error):
             raise
         problem = type(getattr(error, "orig", None) or error).__name__
+        if getattr(getattr(error, "orig", None), "sqlstate", None) in _UNDONE:
+            raise Undone(f"others were at the same rows ({problem})") from error
         raise DatabaseDown(f"the database cannot be reached or is locked ({problem})") from error
 
 
@@ -188,7 +252,8 @@ def _for_asyncpg(url: str) -> tuple[URL, dict[str, Any]]:
     words = urlencode({k: v for k, v in said.items() if k in _DSN_WORDS}, doseq=True)
     plain = make_url(url).difference_update_query([*_DSN_WORDS, *_LIBPQ_ONLY, "ssl"])
     dsn = {"dsn": f"postgresql://?{words}"} if words else {}
-    return plain, {"timeout": CONNECT_SECONDS, "server_settings": _OUR_DEATH, **dsn}
+    said_first = {**_OUR_DEATH, row_security.SETTING: row_security.EVERY_TENANT}
+    return plain, {"timeout": CONNECT_SECONDS, "server_settings": said_first, **dsn}
 
 
 def database_path(url: str) -> Path | None:
@@ -202,9 +267,11 @@ def database_path(url: str) -> Path | None:
 def _create_engine(url: str) -> AsyncEngine:
     if make_url(url).get_backend_name() != "sqlite":
         plain, connect_args = _for_asyncpg(url)
-        return create_async_engine(
+        engine = create_async_engine(
             plain, connect_args=connect_args, pool_size=10, max_overflow=20, pool_pre_ping=True
         )
+        event.listen(engine.sync_engine, "begin", row_security.say_whose)
+        return engine
     path = database_path(url)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

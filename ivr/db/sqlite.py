@@ -2,9 +2,10 @@
 
 SQLAlchemy asks four things of a connection per statement, and with aiosqlite each is a trip to a
 thread and back, which costs more than the statement. Here the statements of a transaction that
-writes are done on the spot: it holds the only lock, and touches the few rows of one call. Whatever
-may wait, for that lock or for the disk, goes to the thread, and so does every statement that only
-reads, since nobody knows how much it reads.
+writes are done on the spot: it holds the only lock, and touches the few rows of one call. So is
+taking that lock while it is free. Whatever may wait, for the lock or for the disk, goes to the
+thread, and so does every statement that only reads, since nobody knows how much it reads: in one
+trip, with its rows.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ import aiosqlite
 
 _ROWS = 64  # fetched at once by who iterates over a cursor; SQLAlchemy does not
 _STATEMENTS = frozenset({"execute", "executemany"})
+_FETCHES = frozenset({"fetchone", "fetchmany", "fetchall"})
+_READS = ("SELECT ", "WITH ")
 _LOCKED = "BEGIN IMMEDIATE"
 _ENDS = frozenset({"commit", "rollback"})
 _AT_ONCE = ("SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH ")
@@ -27,18 +30,49 @@ class Connection(aiosqlite.Connection):
 
     _is_locked = False  # for us
     _must_queue = False
+    _patience: int | None = None  # for the lock, in ms; as it was set
+    _fetched: tuple[sqlite3.Cursor, list[Any]] | None = None  # what was just read, and by whom
 
     async def _execute(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
         statement = args[0] if fn.__name__ in _STATEMENTS else None
+        if fn.__name__ in _FETCHES and (rows := self._take(fn)) is not None:
+            return rows
+        if statement == _LOCKED and not self._must_queue and self._lock_at_once(fn):
+            self._is_locked = True
+            return fn.__self__
         if not self._must_queue and self._is_quick(fn, statement):
             result = fn(*args, **kwargs)
             if statement:  # a transaction of thirty must not hold up the calls
                 await asyncio.sleep(0)
+        elif statement is not None and statement.startswith(_READS):
+            result, rows = await self._queue(_with_rows, fn, *args, **kwargs)
+            self._fetched = (result, rows)
         else:
             result = await self._queue(fn, *args, **kwargs)
         if statement == _LOCKED or fn.__name__ in _ENDS:
             self._is_locked = statement == _LOCKED
         return result
+
+    def _lock_at_once(self, execute: Any) -> bool:
+        """Take the lock if nobody has it; return whether it is ours now."""
+        if self._patience is None:
+            (self._patience,) = self._conn.execute("PRAGMA busy_timeout").fetchone()
+        self._conn.execute("PRAGMA busy_timeout=0").close()
+        try:
+            execute(_LOCKED)
+        except sqlite3.OperationalError:  # the thread will wait for it
+            return False
+        finally:
+            self._conn.execute(f"PRAGMA busy_timeout={self._patience}").close()
+        return True
+
+    def _take(self, fetch: Any) -> list[Any] | None:
+        """Return the rows that came with the statement."""
+        if self._fetched is None or self._fetched[0] is not fetch.__self__:
+            return None
+        assert fetch.__name__ == "fetchall", "SQLAlchemy fetches row by row only what it streams"
+        (_, rows), self._fetched = self._fetched, None
+        return rows
 
     async def _queue(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -59,6 +93,11 @@ class Connection(aiosqlite.Connection):
                 # a bound method, which `Callable` does not say
                 return isinstance(function.__self__, sqlite3.Cursor)  # type: ignore[attr-defined]  # a method
         return self._is_locked and function.__name__ == "fetchall"
+
+
+def _with_rows(execute: Any, *args: Any) -> tuple[sqlite3.Cursor, list[Any]]:
+    cursor = execute(*args)
+    return cursor, cursor.fetchall()
 
 
 def connect(path: str, **arguments: Any) -> Connection:

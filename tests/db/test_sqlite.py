@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from ivr.db import Database
-from ivr.db.engine import database_path
+from ivr.db.engine import BUSY_TIMEOUT_MS, database_path
 from ivr.db.tables import Contact
 from tests.leads.cast import NOW, call, rows
 
@@ -81,9 +81,26 @@ async def test_a_writer_that_is_cancelled_leaves_nothing_and_nobody_waiting(
         other.execute("ROLLBACK")
         with suppress(asyncio.CancelledError):
             await writing
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await _name(sqlite_db, "next")
     assert [contact.name for contact in await rows(sqlite_db, Contact)] == [None, "next"]
+
+
+async def test_who_had_to_wait_once_is_patient_ever_after(sqlite_db: Database) -> None:
+    """The lock is tried without patience first; the next writer must not inherit that."""
+    await call(sqlite_db)
+    for name in ("first", "second"):
+        with another_writer(sqlite_db) as other:
+            writing = asyncio.create_task(_name(sqlite_db, name))
+            await _turns_of_the_loop(20)
+            other.execute("ROLLBACK")
+            await writing
+    async with sqlite_db.read() as session:
+        connection = await session.connection()
+        (patience,) = (await connection.exec_driver_sql("PRAGMA busy_timeout")).one()
+    assert patience == BUSY_TIMEOUT_MS
+    named = [contact.name for contact in await rows(sqlite_db, Contact)]
+    assert named == [None, "first", "second"]
 
 
 async def test_a_reader_sees_what_is_committed_while_another_process_writes(

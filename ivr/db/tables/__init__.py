@@ -5,10 +5,14 @@ Rows belong to a tenant; times are aware UTC; phone numbers are E.164; JSON colu
 
 from datetime import UTC, datetime
 
+from ivr.db.tables.costs import Alert, IdempotencyRecord, UsageLog
 from ivr.db.tables.leads import (
     Escalation,
     FieldValue,
     Lead,
+    LeadCount,
+    LeadWord,
+    QualificationRule,
     ReviewItem,
     Task,
     Transition,
@@ -19,6 +23,8 @@ from ivr.db.tables.people import (
     Contact,
     ContactPoint,
     MergeRecord,
+    PhoneNumber,
+    Suppression,
     Tenant,
 )
 from ivr.db.tables.talk import (
@@ -55,10 +61,12 @@ from ivr.db.tables.words import (
     Source,
     SubmissionState,
     TaskKind,
+    TenantStatus,
     Trigger,
 )
 
 __all__ = [
+    "Alert",
     "ApiKey",
     "Axis",
     "Channel",
@@ -74,15 +82,20 @@ __all__ = [
     "EscalationState",
     "FailedLead",
     "FieldValue",
+    "IdempotencyRecord",
     "InboundEvent",
     "KeyKind",
     "Lead",
+    "LeadCount",
+    "LeadWord",
     "Lifecycle",
     "MergeRecord",
     "Message",
     "MessageState",
     "OutboxEvent",
+    "PhoneNumber",
     "Purpose",
+    "QualificationRule",
     "ReviewItem",
     "ReviewKind",
     "Role",
@@ -91,12 +104,15 @@ __all__ = [
     "SubmissionAttempt",
     "SubmissionState",
     "SucceededLead",
+    "Suppression",
     "Task",
     "TaskKind",
     "Tenant",
+    "TenantStatus",
     "Transition",
     "Trigger",
     "Turn",
+    "UsageLog",
     "WebhookDelivery",
     "WebhookEndpoint",
     "utc_now",

@@ -26,7 +26,18 @@ class Conversation(SQLModel, table=True):
     """
 
     __tablename__: ClassVar[str] = "conversation_sessions"
-    __table_args__ = (UniqueConstraint("tenant_id", "channel", "session_key"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "channel", "session_key"),
+        Index("conversations_by_start", "tenant_id", "started_at", "id"),
+        Index("conversations_of_number", "tenant_id", "from_number"),
+        Index("conversations_by_key", "session_key"),
+        Index(
+            "open_conversations",
+            *("tenant_id", "started_at", "id"),
+            sqlite_where=text("status = 'open'"),
+            postgresql_where=text("status = 'open'"),
+        ),
+    )
 
     id: uuid.UUID = columns.own_id()
     tenant_id: uuid.UUID = columns.of_tenant()
@@ -61,7 +72,10 @@ class Turn(SQLModel, table=True):
     """What one side said; `item_id` is the model's name for it, `cut`: not all of it was heard."""
 
     __tablename__: ClassVar[str] = "turns"
-    __table_args__ = (UniqueConstraint("conversation_id", "item_id"),)
+    __table_args__ = (
+        UniqueConstraint("conversation_id", "item_id"),
+        Index("turns_in_order", "conversation_id", "position"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     tenant_id: uuid.UUID = columns.of_tenant()
@@ -110,6 +124,7 @@ class Message(SQLModel, table=True):
     """One written message as the vendor sees it; what was said is a turn as well.
 
     `provider_id`: the vendor's name for it, e.g. a MessageSid. `media`: {"items": [{url, type}]}.
+    `turn_item_id`: the turn whose words it carries; a long one goes out in several messages.
     """
 
     __tablename__: ClassVar[str] = "messages"
@@ -125,6 +140,7 @@ class Message(SQLModel, table=True):
     recipient: str | None = None
     body: str
     template: str | None = None
+    turn_item_id: str | None = None
     media: dict[str, Any] = columns.json()
     provider_id: str | None = None
     state: str = Field(index=True)

@@ -68,7 +68,7 @@ class SucceededLead(SQLModel, table=True):
     submission_id: uuid.UUID = Field(foreign_key="submissions.id", unique=True)
     lead_data: dict[str, Any] = columns.json()
     channel: str
-    session_id: uuid.UUID = Field(foreign_key="conversation_sessions.id")
+    session_id: uuid.UUID = Field(foreign_key="conversation_sessions.id", index=True)
     submitted_at: datetime = columns.time(index=True)
     npa_response: dict[str, Any] = columns.json()
 
@@ -84,7 +84,7 @@ class FailedLead(SQLModel, table=True):
     lead_data: dict[str, Any] = columns.json()
     error_message: str
     channel: str
-    session_id: uuid.UUID = Field(foreign_key="conversation_sessions.id")
+    session_id: uuid.UUID = Field(foreign_key="conversation_sessions.id", index=True)
     retry_count: int = 0
     last_retry_at: datetime | None = columns.maybe_time()
     created_at: datetime = columns.time(index=True)

@@ -13,6 +13,7 @@ class Channel(StrEnum):
     LIVE_CHAT = "live_chat"
     WEB_FORM = "web_form"
     MISSED_CALL = "missed_call"
+    API = "api"
 
     @classmethod
     def by_message(cls) -> frozenset["Channel"]:
@@ -23,6 +24,11 @@ class Channel(StrEnum):
     def chats(cls) -> frozenset["Channel"]:
         """Return where people get the answer in the response; one may go on through the other."""
         return frozenset({cls.CHAT, cls.LIVE_CHAT})
+
+    @classmethod
+    def typed(cls) -> frozenset["Channel"]:
+        """Return where no network shows who it is: their number is what was typed or handed in."""
+        return frozenset({cls.WEB_FORM, cls.API})
 
 
 class ConversationStatus(StrEnum):
@@ -57,6 +63,8 @@ class Axis(StrEnum):
     STAGE = "stage"
     LIFECYCLE = "lifecycle"
     STATUS = "status"
+    SCORE = "score"
+    OWNER = "owner"
 
 
 class Lifecycle(StrEnum):
@@ -157,6 +165,7 @@ class Trigger(StrEnum):
     LONG = "long_conversation"
     KEYWORD = "keyword"
     STAFF = "staff"
+    HOT = "hot_lead"
 
 
 class EscalationState(StrEnum):
@@ -168,10 +177,18 @@ class EscalationState(StrEnum):
 
 
 class KeyKind(StrEnum):
-    """What an API key opens: everything of its tenant, or two doors from one web origin."""
+    """What an API key opens: all of its tenant, two doors from one web origin, or all tenants."""
 
     SECRET = "secret"
     PUBLISHABLE = "publishable"
+    ADMIN = "admin"
+
+
+class TenantStatus(StrEnum):
+    """`PAUSED`: who calls or writes still becomes a lead, and nothing is said."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
 
 
 class DeliveryState(StrEnum):
