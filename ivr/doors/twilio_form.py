@@ -10,7 +10,6 @@ from ivr.runtime import State
 from ivr.vendors.twilio import Signatures
 
 SIGNATURE = "x-twilio-signature"
-MOST_FORM_BYTES = 64 * 1024
 _HOST = re.compile(r"[\w.-]+(:\d{1,5})?|\[[\da-fA-F:]+\](:\d{1,5})?")
 
 
@@ -20,11 +19,7 @@ async def signed_form(request: Request[State]) -> dict[str, str]:
     Raises `SignatureError`, `BadRequest`, and `Unavailable` without an auth token to check with.
     """
     checks = signatures(request.state)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_FORM_BYTES:
-            raise BadRequest(f"the body is larger than {MOST_FORM_BYTES} bytes")
+    body = await request.body()
     try:
         fields = parse_qsl(body.decode(), keep_blank_values=True)
     except ValueError as exc:
