@@ -1,17 +1,27 @@
 """The ledger of who lets us write to them: append only, the last word on an address counts.
 
-Addresses are E.164 numbers. `ALL` in place of a channel means every one.
+Addresses are E.164 numbers. `ALL` in place of a channel means every one. Of somebody who was
+forgotten only the hash of a refused address is left, and it counts until they say something new.
 """
 
 import uuid
 from datetime import datetime
 
-from sqlalchemy import func, update
+from sqlalchemy import delete, func, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.engine import storable
-from ivr.db.tables import ConsentAction, ConsentEvent, Direction, Message, MessageState, Purpose
+from ivr.db.tables import (
+    Channel,
+    ConsentAction,
+    ConsentEvent,
+    Direction,
+    Message,
+    MessageState,
+    Purpose,
+)
+from ivr.messages import suppressions
 
 ALL = "all"
 MOST_EVIDENCE = 1000  # characters of their words
@@ -63,7 +73,27 @@ async def is_revoked(
         .order_by(col(ConsentEvent.id).desc())
         .limit(1)
     )
-    return (await session.exec(query)).first() == ConsentAction.REVOKED
+    last_word = (await session.exec(query)).first()
+    if last_word is None:
+        return await suppressions.is_suppressed(session, tenant_id, address, channel)
+    return last_word == ConsentAction.REVOKED
+
+
+async def forget(
+    session: AsyncSession, tenant_id: uuid.UUID, address: str, *, now: datetime
+) -> None:
+    """Keep of an address no more than a hash for each channel on which it is not written to."""
+    await lock(session, tenant_id, address)
+    refused = [
+        channel
+        for channel in sorted(Channel.by_message())
+        if await is_revoked(session, tenant_id, address, channel)
+    ]
+    gone = delete(ConsentEvent).where(
+        col(ConsentEvent.tenant_id) == tenant_id, col(ConsentEvent.address) == address
+    )
+    await session.exec(gone.execution_options(synchronize_session=False))
+    await suppressions.put(session, tenant_id, address, refused, now=now)
 
 
 async def lock(session: AsyncSession, tenant_id: uuid.UUID, address: str) -> None:

@@ -24,7 +24,8 @@ _COMMANDS: dict[str, Command] = {
 }
 _PROVIDERS_WORDS: dict[str, Command] = {"STOP": "stop", "START": "start", "HELP": "help"}
 
-_BORDERS = re.compile(r"[.,!?;:\n\r()\[\]—–…؟،؛|/]+|\b(?:and|but|because|so)\b")
+_PAUSES = re.compile(r"[.,!?;:\n\r()\[\]—–…؟،؛|/]+")
+_BORDERS = re.compile(rf"{_PAUSES.pattern}|\b(?:and|but|because|so)\b")
 _ARABIC_SPELLINGS = str.maketrans(
     {**dict.fromkeys("أإآٱ", "ا"), "ى": "ي", "ة": "ه", "ؤ": "و", "ـ": None}
 )
@@ -45,6 +46,17 @@ _TAIL = (
     r"(?: (?:please|pls|plz|now|anymore|any more|ever|again|already|thanks|thank you|from you|"
     r"immediately|at once|right now|today|ok|okay|it|then|man|bro|guys|sir))*$"
 )
+_AND_GONE = r"(?: (?:please|now|from|off|out|in|on)\b.*)?$"
+_REMOVE_MINE = (
+    r"\b(?:remove|delete|erase|drop) "
+    rf"my (?:phone |cell |mobile )?(?:number|name|info|contact|details|data){_AND_GONE}",
+    # The word for "old" or "last" comes behind the noun: only these change nothing.
+    r"(?:^| )(?:احذف|احذفوا|امسح|امسحوا|شيل|شيلوا|ازل|ازيلوا|حذف|مسح) (?:(?:كل|جميع) )?"
+    r"(?:بياناتي|معلوماتي|رقمي|اسمي)"
+    r"(?: (?:الشخصيه|كلها|كله|نهائيا|تماما|بالكامل|فورا|الان|رجاء|وشكرا|شكرا|"
+    r"و?(?:بياناتي|معلوماتي|رقمي|اسمي)))*"
+    r"(?: (?:من|عندكم|لديكم|عندك|لديك|لو سمحت\w*)\b.*)?$",
+)
 _DO_NOT = r"\b(?:do not|dont|never|no longer)"
 _ENGLISH = (
     # stop writing to me
@@ -63,9 +75,7 @@ _ENGLISH = (
     r"(?:text|messag|contact|spamm|bother)\w*",
     rf"\bno more {_TEXTS}{_TAIL}",
     # forget me
-    r"\b(?:remove|delete|erase|drop) "
-    r"(?:me|us|this number|my (?:phone |cell |mobile )?(?:number|name|info|contact|details|data))"
-    r"(?: (?:please|now|from|off|out|in|on)\b.*)?$",
+    rf"\b(?:remove|delete|erase|drop) (?:me|us|this number){_AND_GONE}",
     r"\btake (?:me|us|my (?:number|name)|this number) (?:off|out|from|of)\b",
     r"\b(?:lose|forget) my (?:phone )?number\b",
     r"\bunsubscribe(?: me| us| this number)?"
@@ -88,14 +98,15 @@ _ARABIC = (
     r"(?:^| )(?:توقف|توقفوا|كفي|كفوا|وقف|وقفوا|اوقف|اوقفوا|بطل|بطلوا)(?: عن)? "
     r"(?:ال)?(?:مراسل|ارسال|رسائل|رسايل|ازعاج|تواصل)\w*",
     r"(?:^| )(?:الغ|الغي|الغوا|الغاء) (?:ال)?اشتراك\w*",
-    r"(?:^| )(?:احذف|احذفوا|امسح|امسحوا|شيل|شيلوا|ازل|ازيلوا|حذف) (?:رقمي|اسمي|بياناتي)\b",
     r"(?:^| )(?:احذفني|احذفوني|ازلني|ازيلوني|شيلني|شيلوني) من\b",
     r"(?:^| )(?:اتركني|اتركوني|سيبني|سيبوني|خلني|خلوني|دعني|دعوني) "
     r"(?:في حالي|وشاني|لحالي|لوحدي)\b",
     rf"(?:^| ){_I_WANT_NO} (?:(?:اي|مزيد من|المزيد من|استلام|تلقي|استقبال) )*"
     r"(?:ال)?(?:رسائل|رسايل|مسجات)\w*",
 )
-_CERTAIN = tuple(re.compile(pattern) for pattern in (*_ENGLISH, *_ARABIC))
+_REMOVALS = tuple(re.compile(pattern) for pattern in _REMOVE_MINE)
+_CERTAIN = (*(re.compile(pattern) for pattern in (*_ENGLISH, *_ARABIC)), *_REMOVALS)
+_NOT_NEVER = r"(?<!dont )(?<!not )(?<!never )"
 _DOUBTFUL = tuple(
     re.compile(pattern)
     for pattern in (
@@ -110,6 +121,15 @@ _DOUBTFUL = tuple(
         r"\b(?:this is|thats|reporting? (?:this|you) (?:as|for)) (?:spam|harassment)\b",
         r"(?:^| )(?:الرقم|رقم) (?:غلط|خطا|خاطي|خاطئ)",
         r"(?:^| )(?:لا|بلاش) (?:ترسل|تبعت|تراسل)",
+        # to be forgotten, or only a value of theirs that is wrong
+        rf"{_NOT_NEVER}\b(?:delete|erase|remove|destroy|wipe) (?:(?:all|any|of|every|the) )*"
+        r"(?:my|our) (?:\w+ ){0,2}?"
+        r"(?:data|infos?|information|details|records?|name|contacts?|number)\b",
+        r"^(?!.*\b(?:(?:did|do|does|will|have|had) (?:you|u|they|yall)|"
+        r"dont|not|never|didnt|wont|cant|doesnt|why|how)\b)"
+        r".*\bforget (?:about )?me(?: (?:please|now))*$",
+        r"(?:^| )(?:احذف|احذفوا|امسح|امسحوا|شيل|شيلوا|ازل|ازيلوا|حذف|مسح) (?:(?:كل|جميع) )?"
+        r"(?:بياناتي|معلوماتي|رقمي|اسمي)(?: |$)",
     )
 )
 # A stop that stands for itself, with nothing around it but manners.
@@ -118,10 +138,47 @@ _BARE = re.compile(
     r"(?:stop|unsubscribe)"
     r"(?: (?:please|pls|plz|now|it|this|all|already|thanks|thank you|everything|right now))*"
 )
+# To be forgotten, which is more than not to be written to. With any other word before the noun it
+# may be a value that is wrong: "my old number", "my last name", "my trade-in information".
+_FORGET = (
+    re.compile(
+        r"\b(?:delete|erase|remove|destroy|wipe) (?:(?:all|any|of|every|the) )*(?:my|our) "
+        r"(?:(?:(?:personal|private|own|contact|customer) )*"
+        r"(?:data|infos?|information|details|records?)\b"
+        rf"|(?:name|contacts?|(?:phone |cell |mobile )?number){_AND_GONE})"
+    ),
+    _REMOVALS[1],
+)
+# Nothing but manners before it, or it is "did you forget about me", "don't you forget me".
+_FORGET_ME = re.compile(
+    r"(?:(?:please|pls|plz|kindly|just|ok|okay|no|now|hey|hi|can you|could you|i said|"
+    r"i (?:want|need) you to|(?:id|i would) like you to) )*"
+    r"forget (?:about )?me"
+    r"(?: (?:please|pls|plz|now|ok|okay|thanks|thank you|forever|completely|altogether|already))*"
+)
+_WRONG_NUMBER = re.compile(
+    r"(?:(?:sorry|hi|hey|no|i think|think|hello|um) )*"
+    r"(?:(?:you|u)(?:ve| have)? (?:got |have |texted |reached |the )*"
+    r"|(?:this|it|thats?)(?: is|s)? )?"
+    r"(?:the |a )?wrong (?:number|person)(?: (?:sorry|please|pls|mate|buddy|here))*"
+    r"|(?:هذا )?(?:ال)?رقم (?:غلط|خطا|خاطي|خاطئ)"
+)
 _LONGEST = 5000  # characters of whatever somebody pastes into a chat
 _MOST_BESIDE_BARE = 5  # words; with more of them it may be "stop, I meant the other one"
 # Before the wish: then it is the opposite, or somebody else's.
-_OPPOSITE = re.compile(r"\b(?:dont|do not|never|please do)$")
+_OPPOSITE = re.compile(
+    r"\b(?:dont|do not|never|please do|(?:لا|ما|مش|مو) (?:اريد|اود|ابي|ابغي|عايز|عاوز|بدي))$"
+)
+# Whether it was done, or why: nobody asks for it. "هل يمكن" is a wish.
+_ASKED = re.compile(
+    r"\b(?:(?:did|do|have|had) (?:you|u|they|yall)|why|"
+    r"هل(?! (?:يمكن|ممكن|تستطيع|تقدر))|لماذا|ليش|ليه|متي|مين|تم)\b"
+)
+# Anywhere in the text: another value takes the place of what is to go.
+_CORRECTED = re.compile(
+    r"\b(?:(?:my|the) new (?:number|name)|new one is|replace|change it|put (?!me\b|us\b)|"
+    r"use (?:this|\d)|الجديد|بدلا|بداله)"
+)
 _OTHERS = re.compile(
     r"\b(?:he|she|they|him|her|them|his|their|who|someone|somebody|people|kids?|wife|husband|ex|"
     r"boss|friend|wont|cant|cannot|doesnt|didnt|not(?! interested)|if|when|how|bus|will i|"
@@ -151,8 +208,36 @@ def is_free_text_revocation(text: str) -> bool:
     return revocation(text) == "certain"
 
 
+def asks_to_be_forgotten(text: str) -> bool:
+    """Whether the text surely asks that nothing be kept of who says it."""
+    text = text[:_LONGEST]
+    if any(_FORGET_ME.fullmatch(" ".join(part.split())) for part in _PAUSES.split(_plain(text))):
+        return True
+    if _CORRECTED.search(_plain(text)):
+        return False
+    for clause in _clauses(text):
+        for pattern in _FORGET:
+            if found := pattern.search(clause):
+                before, after = clause[: found.start()].strip(), clause[found.end() :]
+                if not any(it.search(before) for it in (_OPPOSITE, _OTHERS, _ASKED)):
+                    return not _LIMITED.search(after)
+    return False
+
+
+def is_wrong_number(text: str) -> bool:
+    """Whether the text says no more than that we have the wrong number."""
+    return bool(_WRONG_NUMBER.fullmatch(" ".join(_clauses(text[:_LONGEST]))))
+
+
+def is_refusal(text: str) -> bool:
+    """Whether the text is a STOP or surely means one: it answers no question."""
+    return read(text) == "stop" or is_free_text_revocation(text)
+
+
 def revocation(text: str) -> Verdict | None:
     """Return how sure it is that the text asks us to write no more; None: it does not."""
+    if asks_to_be_forgotten(text):
+        return "certain"
     verdicts = set(_verdicts(text[:_LONGEST]))
     if "certain" in verdicts:
         return "certain"
@@ -160,24 +245,31 @@ def revocation(text: str) -> Verdict | None:
 
 
 def _verdicts(text: str) -> Iterator[Verdict]:
-    clauses = [" ".join(part.split()) for part in _BORDERS.split(_plain(text))]
-    clauses = [clause for clause in clauses if clause]
+    clauses = _clauses(text)
+    is_corrected = bool(_CORRECTED.search(_plain(text)))
     words = sum(len(clause.split()) for clause in clauses)
     for clause in clauses:
         if _BARE.fullmatch(clause):
             beside = words - len(clause.split())
             yield "certain" if beside <= _MOST_BESIDE_BARE and "wait" not in clauses else "doubtful"
-        elif verdict := _of_clause(clause):
+        elif verdict := _of_clause(clause, is_corrected=is_corrected):
             yield verdict
 
 
-def _of_clause(clause: str) -> Verdict | None:
+def _clauses(text: str) -> list[str]:
+    clauses = (" ".join(part.split()) for part in _BORDERS.split(_plain(text)))
+    return [clause for clause in clauses if clause]
+
+
+def _of_clause(clause: str, *, is_corrected: bool) -> Verdict | None:
     for pattern in _CERTAIN:
         if found := pattern.search(clause):
             before, after = clause[: found.start()].strip(), clause[found.end() :]
             if _OPPOSITE.search(before):
                 return None
             if _OTHERS.search(before) or _LIMITED.search(after):
+                return "doubtful"
+            if pattern in _REMOVALS and (is_corrected or _ASKED.search(before)):
                 return "doubtful"
             return "certain"
     return "doubtful" if any(pattern.search(clause) for pattern in _DOUBTFUL) else None

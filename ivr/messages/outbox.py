@@ -21,9 +21,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db import Database
 from ivr.db.engine import is_ending, patiently
-from ivr.db.tables import Channel, Message, MessageState, Tenant, utc_now
+from ivr.db.tables import Channel, Message, MessageState, PhoneNumber, Tenant, utc_now
 from ivr.errors import DatabaseDown, Failure, Unavailable
-from ivr.messages import claims, consent, failures, receipts, rules, window
+from ivr.messages import claims, consent, failures, postage, receipts, rules, window
 from ivr.messages.store import Undeliverable
 from ivr.settings import Settings
 from ivr.vendors.twilio_messages import WHATSAPP, MessageRefused, Outgoing, Taken, TwilioMessages
@@ -51,6 +51,7 @@ class _Letter:
     """A claimed message and what is asked for."""
 
     claim: claims.Claim
+    message: Message
     outgoing: Outgoing
 
 
@@ -64,7 +65,6 @@ class Outbox:
         *,
         on_undeliverable: Undeliverable,
         policy: rules.Policy | None = None,
-        default_sender: str | None = None,
         public_base_url: str | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -72,7 +72,6 @@ class Outbox:
         self._twilio = twilio
         self._on_undeliverable = on_undeliverable
         self._policy = policy or rules.Policy()
-        self._default_sender = default_sender
         self._public_base_url = public_base_url
         self._clock = clock
         self._wake = asyncio.Event()
@@ -92,12 +91,7 @@ class Outbox:
             db,
             TwilioMessages.from_settings(settings, http),
             on_undeliverable=on_undeliverable,
-            policy=rules.Policy(
-                settings.follow_up_first_hour,
-                settings.follow_up_last_hour,
-                settings.whatsapp_template_sid,
-            ),
-            default_sender=settings.twilio_phone_number,
+            policy=rules.Policy.of(settings),
             public_base_url=settings.public_base_url,
         )
         sending = asyncio.create_task(outbox.run(), name="outbox")
@@ -190,9 +184,10 @@ class Outbox:
             mine = await claims.take(session, message, now=now, lease=LEASE)
             if mine is None:
                 return None
+            await _keep_sender_ours(session, tenant, message)
             match await rules.judge(session, tenant, message, self._policy, now=now):
                 case rules.Go(content_sid):
-                    return _Letter(mine, self._outgoing(message, content_sid))
+                    return _Letter(mine, message, self._outgoing(tenant, message, content_sid))
                 case rules.Wait(until):
                     waits = {"attempts": mine.number - 1, "next_attempt_at": until}
                     await claims.settle(session, mine, MessageState.PENDING, now=now, **waits)
@@ -205,9 +200,9 @@ class Outbox:
         self.poke()
         return None
 
-    def _outgoing(self, message: Message, content_sid: str | None) -> Outgoing:
+    def _outgoing(self, tenant: Tenant, message: Message, content_sid: str | None) -> Outgoing:
         prefix = WHATSAPP if message.channel == Channel.WHATSAPP else ""
-        sender = message.sender or self._default_sender or ""
+        sender = message.sender or tenant.phone_number or ""
         callback = None
         if self._public_base_url:
             callback = f"{self._public_base_url}{RECEIPTS_PATH}?message={message.id}"
@@ -229,13 +224,13 @@ class Outbox:
             result = await twilio.send(letter.outgoing)
         except MessageRefused as exc:
             result = exc
-        await patiently(lambda: self._settle(letter.claim, result), seconds=SETTLE_SECONDS)
+        await patiently(lambda: self._settle(letter, result), seconds=SETTLE_SECONDS)
 
-    async def _settle(self, mine: claims.Claim, result: Taken | MessageRefused) -> None:
-        now = self._clock()
+    async def _settle(self, letter: _Letter, result: Taken | MessageRefused) -> None:
+        now, mine = self._clock(), letter.claim
         async with self._db.write() as session:
             if isinstance(result, Taken):
-                await self._adopt(session, mine, result, now=now)
+                await self._adopt(session, mine, letter.message, result, now=now)
             elif result.kind is Failure.AMBIGUOUS:
                 log.warning("message in question", message_id=str(mine.message_id))
                 question = {"next_attempt_at": now + ASK_AFTER, "error": str(result)}
@@ -273,7 +268,8 @@ class Outbox:
             content_sid = await rules.template_for(
                 session, message, self._policy, now=message.updated_at
             )
-        outgoing = self._outgoing(message, content_sid)
+            tenant = await session.get_one(Tenant, message.tenant_id)
+        outgoing = self._outgoing(tenant, message, content_sid)
         found: list[Taken] | None = None
         with suppress(Unavailable):
             found = await twilio.look_for(outgoing, within=now - message.updated_at + SLACK)
@@ -290,7 +286,7 @@ class Outbox:
             taken = next((t for t in found or () if t.sid not in known), None)
             if taken is not None:
                 log.info("message was taken", message_id=str(message.id))
-                await self._adopt(session, mine, taken, now=now)
+                await self._adopt(session, mine, message, taken, now=now)
             elif found is not None and mine.number <= len(DELAYS):
                 again = {"next_attempt_at": message.updated_at + self._delay(mine.number, None)}
                 await claims.settle(session, mine, MessageState.PENDING, now=now, **again)
@@ -303,15 +299,21 @@ class Outbox:
                 await claims.settle(session, mine, MessageState.IN_FLIGHT, now=now, **later)
 
     async def _adopt(
-        self, session: AsyncSession, mine: claims.Claim, taken: Taken, *, now: datetime
+        self,
+        session: AsyncSession,
+        mine: claims.Claim,
+        message: Message,
+        taken: Taken,
+        *,
+        now: datetime,
     ) -> None:
         """Write down that Twilio has it; a receipt may have told so before its answer did."""
         state = receipts.STATES.get(taken.status, MessageState.QUEUED)
         named = {"provider_id": taken.sid, "sent_at": now, "error_code": taken.error_code}
         if state in receipts.LOST:
             await self._give_up(session, mine, now=now, **named, error=taken.status)
-        else:
-            await claims.settle(session, mine, state, now=now, **named, error=None)
+        elif await claims.settle(session, mine, state, now=now, **named, error=None):
+            await postage.note(session, message, now=now)
 
     async def _put_off(self, message_id: uuid.UUID) -> None:
         now = self._clock()
@@ -324,6 +326,16 @@ class Outbox:
                     )
                     .values(next_attempt_at=now + PUT_OFF, updated_at=now)
                 )
+
+
+async def _keep_sender_ours(session: AsyncSession, tenant: Tenant, message: Message) -> None:
+    """Have it go out from no number of another client: one was named, or has moved meanwhile.
+
+    Its row says from which: the number may move before Twilio has told what became of it.
+    """
+    number = await session.get(PhoneNumber, message.sender) if message.sender else None
+    if message.sender is None or (number is not None and number.tenant_id != tenant.id):
+        message.sender = tenant.phone_number
 
 
 def _tell_missed_beat(error: Exception) -> None:

@@ -12,7 +12,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.tables import Direction, Message, MessageState
-from ivr.messages import failures
+from ivr.messages import failures, postage
 from ivr.messages.store import Undeliverable
 
 STATES = {
@@ -66,6 +66,7 @@ async def note(
         return False
     if not _is_news(message, sid, state):
         return False
+    is_taken = message.provider_id is None and state not in LOST
     message.provider_id, message.state, message.updated_at = sid, state, now
     message.next_attempt_at, message.sent_at = None, message.sent_at or now
     message.error = None
@@ -74,6 +75,8 @@ async def note(
         message.error = form.get("ChannelStatusMessage") or failures.MEANINGS.get(_code(form) or 0)
         log.warning("message not delivered", message_sid=sid, code=message.error_code)
     await session.flush()
+    if is_taken:
+        await postage.note(session, message, now=now)
     if state in LOST:
         await failures.follow(session, message, on_undeliverable, now=now)
     return True
@@ -82,11 +85,10 @@ async def note(
 async def _find(
     session: AsyncSession, tenant_id: uuid.UUID, sid: str, message_id: uuid.UUID | None
 ) -> Message | None:
-    query = select(Message).where(Message.direction == Direction.OUT)
-    if message_id is not None:
-        query = query.where(Message.id == message_id)
-    else:
-        query = query.where(Message.tenant_id == tenant_id, Message.provider_id == sid)
+    is_meant = Message.provider_id == sid if message_id is None else Message.id == message_id
+    query = select(Message).where(
+        Message.tenant_id == tenant_id, Message.direction == Direction.OUT, is_meant
+    )
     return (await session.exec(query.with_for_update())).one_or_none()
 
 

@@ -6,10 +6,11 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ivr.db.tables import Channel, Message, Purpose, Tenant
+from ivr.costs import budget
+from ivr.db.tables import Channel, Message, Purpose, Tenant, TenantStatus
 from ivr.messages import consent, window
+from ivr.settings import Settings
 
-PAUSED = "paused"
 # An answer that waited for so long, say for a Twilio account, would only surprise.
 TOO_OLD = timedelta(days=2)
 
@@ -21,6 +22,15 @@ class Policy:
     first_hour: int = 8
     last_hour: int = 21
     template_sid: str | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Policy":
+        """Return what the settings allow."""
+        return cls(
+            settings.follow_up_first_hour,
+            settings.follow_up_last_hour,
+            settings.whatsapp_template_sid,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +69,13 @@ async def judge(
     if is_ours_to_say:
         if await consent.is_revoked(session, tenant.id, message.recipient, message.channel):
             return Block(consent.REVOKED)
-        if tenant.status == PAUSED:
-            return Block("the business is paused")
+        if tenant.status == TenantStatus.PAUSED:
+            return Block("the business is paused", needs_person=True)
     if message.created_at < now - TOO_OLD:  # what answers a STOP is nobody's to bring by hand
         return Block("it waited for too long", needs_person=is_ours_to_say)
     if message.purpose == Purpose.FOLLOW_UP:
+        if await budget.is_spent(session, tenant, now=now):
+            return Block("the budget of the month is spent", needs_person=True)
         opens_at = next_opening(now, tenant.timezone, policy)
         if opens_at > now:
             return Wait(opens_at)

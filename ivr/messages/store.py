@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.engine import storable
 from ivr.db.tables import Channel, Conversation, Direction, Message, MessageState, Purpose
-from ivr.messages import segments
+from ivr.messages import postage, segments
 
 # Told, in the same transaction, of a message that its contact will never read, and why: a person
 # must then do it in another way. Who that is, is decided above.
@@ -53,6 +53,7 @@ async def received(
     )
     session.add(message)
     await session.flush()
+    await postage.note(session, message, now=now)
     return message
 
 
@@ -65,12 +66,14 @@ async def queue(
     now: datetime,
     recipient: str | None = None,
     template: str | None = None,
+    turn: str | None = None,
 ) -> Message:
     """Have a text sent to the contact, or to `recipient`; poke the outbox after the commit.
 
     By WhatsApp where the conversation is there, else by SMS, and to staff always by SMS. A long
     text becomes several rows, sent in their order; the first is returned. `template`: the
-    ContentSid for WhatsApp's closed window, where it is not the configured one.
+    ContentSid for WhatsApp's closed window, where it is not the configured one. `turn`: the item
+    id of what was said.
     """
     recipient = recipient or conversation.from_number
     assert recipient, "a message goes to a number"
@@ -90,6 +93,7 @@ async def queue(
             recipient=recipient,
             body=part,
             template=template,
+            turn_item_id=turn,
             state=MessageState.PENDING,
             segments=segments.count(part),
             next_attempt_at=now,

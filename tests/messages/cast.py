@@ -20,7 +20,7 @@ from ivr.db.tables import (
     Tenant,
     utc_now,
 )
-from ivr.leads import tasks
+from ivr.leads.attention import tasks
 from ivr.messages import store
 from ivr.messages.outbox import Outbox
 from ivr.vendors.twilio_messages import TwilioMessages

@@ -1,13 +1,24 @@
 """The consent ledger: the last word counts, per channel and for all of them."""
 
 import asyncio
+import hashlib
 from datetime import timedelta
 
 import pytest
 
-from ivr.db.tables import Channel, ConsentAction, ConsentEvent, MessageState, Purpose, utc_now
-from ivr.messages import consent
-from tests.leads.cast import rows, until
+from ivr.db import Database
+from ivr.db.tables import (
+    Channel,
+    ConsentAction,
+    ConsentEvent,
+    MessageState,
+    Purpose,
+    Suppression,
+    utc_now,
+)
+from ivr.messages import consent, suppressions
+from ivr.runtime import open_state
+from tests.leads.cast import rows, settings_for, until
 from tests.messages.cast import JOHN, nothing_waits, outbox_of, outgoing, queued, texting
 
 GRANTED, REVOKED = ConsentAction.GRANTED, ConsentAction.REVOKED
@@ -121,3 +132,91 @@ async def test_nothing_leaves_after_the_refusal_is_committed(db, twilio, john):
     for message in sent:  # the answer may come after it, the claim may not
         late = message.updated_at - committed_at[message.conversation_id]
         assert late < timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("events", "sms", "whatsapp"),
+    [
+        ([], False, False),
+        ([("sms", REVOKED)], True, False),
+        ([("all", REVOKED)], True, True),
+        ([("all", REVOKED), ("whatsapp", GRANTED)], True, False),
+        ([("sms", GRANTED)], False, False),
+    ],
+)
+async def test_of_a_forgotten_number_only_a_hash_says_that_it_had_refused(
+    db, events, sms, whatsapp
+):
+    conversation = await texting(db)
+    await say(db, conversation, *events)
+    for _ in range(2):
+        async with db.write() as session:
+            await consent.forget(session, conversation.tenant_id, JOHN, now=utc_now())
+        assert await rows(db, ConsentEvent) == []
+        assert await revoked(db, conversation, "sms") is sms
+        assert await revoked(db, conversation, "whatsapp") is whatsapp
+    hashes = await rows(db, Suppression)
+    assert len(hashes) == sms + whatsapp
+    assert not any(JOHN[1:] in repr(row) for row in hashes)
+
+
+async def test_who_was_forgotten_and_allows_it_again_is_written_to(db):
+    conversation = await texting(db)
+    await say(db, conversation, ("sms", REVOKED))
+    async with db.write() as session:
+        await consent.forget(session, conversation.tenant_id, JOHN, now=utc_now())
+    await say(db, conversation, ("sms", GRANTED))
+    assert not await revoked(db, conversation)
+    async with db.write() as session:
+        await consent.forget(session, conversation.tenant_id, JOHN, now=utc_now())
+    assert not await revoked(db, conversation)
+    assert await rows(db, Suppression) == []
+
+
+def by_plain_hash(conversation, address=JOHN):
+    """What releases before the key left of somebody who had said STOP."""
+    plain = hashlib.sha256(f"{conversation.tenant_id}:{address}".encode()).hexdigest()
+    return Suppression(
+        tenant_id=conversation.tenant_id, sha256=plain, channel=Channel.SMS, at=utc_now()
+    )
+
+
+async def test_a_hash_says_nothing_to_who_tries_all_numbers(db):
+    conversation = await texting(db)
+    await say(db, conversation, ("sms", REVOKED))
+    async with db.write() as session:
+        await consent.forget(session, conversation.tenant_id, JOHN, now=utc_now())
+    (kept,) = await rows(db, Suppression)
+    assert by_plain_hash(conversation).sha256 not in kept.sha256
+    others = Database(db.url, hash_key=lambda: b"another key, of another installation")
+    try:
+        assert not await revoked(others, conversation), "without our key nothing is found"
+    finally:
+        await others.close()
+
+
+async def test_what_an_older_release_kept_still_holds_and_is_sealed_at_the_start(db):
+    conversation = await texting(db)
+    async with db.write() as session:
+        session.add(by_plain_hash(conversation))
+    assert await revoked(db, conversation), "also before it is sealed"
+    for _ in range(2):
+        await suppressions.seal_older(db)
+        (kept,) = await rows(db, Suppression)
+        assert by_plain_hash(conversation).sha256 not in kept.sha256
+        assert await revoked(db, conversation)
+        assert not await revoked(db, conversation, "whatsapp")
+    async with db.write() as session:  # by a process of the older release that still runs
+        session.add(by_plain_hash(conversation))
+    await suppressions.seal_older(db)
+    assert len(await rows(db, Suppression)) == 1 and await revoked(db, conversation)
+
+
+async def test_the_first_start_after_an_update_seals_what_is_there(db):
+    conversation = await texting(db)
+    async with db.write() as session:
+        session.add(by_plain_hash(conversation))
+    settings = settings_for(db.url, secret_key="a-secret-key-of-more-than-32-characters")
+    async with open_state(settings, voice=None):
+        (kept,) = await rows(db, Suppression)
+    assert kept.sha256.startswith("hmac:")

@@ -2,7 +2,13 @@
 
 import pytest
 
-from ivr.messages.opt_out import is_free_text_revocation, read, revocation
+from ivr.messages.opt_out import (
+    asks_to_be_forgotten,
+    is_free_text_revocation,
+    is_refusal,
+    read,
+    revocation,
+)
 
 CERTAIN = """
 Please stop
@@ -73,6 +79,18 @@ go away
 don't call me
 This is spam
 الرقم غلط
+can you remove my middle name
+no, delete my last name and put just Bob
+delete my name and put just Bob
+please remove my old number, the new one is 555 2010
+remove my number, the new one is 555 2010
+remove my trade-in information
+did you delete my number?
+don't go and forget about me
+احذف رقمي القديم
+احذف اسمي الأوسط
+امسح معلوماتي عن السيارة
+هل تم حذف رقمي؟
 """
 NOT_AT_ALL = """
 I want to stop smoking
@@ -114,6 +132,13 @@ remove me the old tires
 I'd like to remove the exhaust
 leave it alone
 yes
+did you forget about me?
+Hello?? did you forget me
+will you forget about me?
+please don't you forget about me
+why did you forget about me
+hope you won't forget me
+لا أريد حذف بياناتي
 أريد دورة المحاسبة
 توقف المحرك عن العمل
 """
@@ -138,6 +163,40 @@ def test_what_may_mean_something_else_is_left_to_a_person(text):
 @pytest.mark.parametrize("text", lines(NOT_AT_ALL))
 def test_what_only_sounds_alike_changes_nothing(text):
     assert revocation(text) is None
+
+
+FORGET = """
+Forget me
+no, please just forget about me.
+I want you to forget me
+delete my number and all my data
+erase all of my records
+delete my data, I have bought a new one
+remove my name from your list
+can you erase my personal information
+احذف كل بياناتي من فضلك
+أريد حذف رقمي
+هل يمكنكم حذف بياناتي
+"""
+
+
+@pytest.mark.parametrize("text", lines(FORGET))
+def test_who_wants_to_be_forgotten_is_understood(text):
+    assert asks_to_be_forgotten(text)
+    assert revocation(text) == "certain"
+
+
+@pytest.mark.parametrize("text", [*lines(DOUBTFUL), *lines(NOT_AT_ALL)])
+def test_nobody_is_forgotten_who_did_not_surely_ask_for_it(text):
+    assert not asks_to_be_forgotten(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "refuses"),
+    [("STOP", True), ("please stop texting me", True), ("MT-07", False), ("wrong number", False)],
+)
+def test_a_stop_answers_no_question(text, refuses):
+    assert is_refusal(text) == refuses
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
+import structlog
 
 from ivr.db import Database
 from ivr.db.tables import (
@@ -18,7 +19,7 @@ from ivr.db.tables import (
     utc_now,
 )
 from ivr.errors import DatabaseDown
-from ivr.leads import tasks
+from ivr.leads.attention import tasks
 from ivr.messages import consent
 from ivr.messages.outbox import DELAYS, Outbox
 from tests.leads.cast import rows, until
@@ -300,21 +301,25 @@ async def test_told_to_end_it_ends_whatever_the_database_says(sqlite_url, twilio
     await db.close()
 
 
-async def test_without_an_account_messages_wait_and_that_is_said_once(sqlite_db, monkeypatch):
-    monkeypatch.setattr("ivr.messages.outbox.POLL_SECONDS", 0.01)
+async def test_without_an_account_messages_wait_and_that_is_said_once(sqlite_db):
     conversation = await texting(sqlite_db)
     await queued(sqlite_db, conversation)
     outbox = Outbox(sqlite_db, None, on_undeliverable=tasks.write_back)
-    said = []
-    monkeypatch.setattr("ivr.messages.outbox.log.warning", lambda event, **_: said.append(event))
+    with structlog.testing.capture_logs() as logs:
+        await running_until(outbox, lambda: bool(logs))
+        await running_until(outbox, lambda: True)
+    assert [line["event"] for line in logs] == [
+        "messages wait: TWILIO_SID or TWILIO_AUTH_TOKEN is not set"
+    ]
+    assert await in_state(sqlite_db, MessageState.PENDING)
+
+
+async def running_until(outbox, is_over):
     running = asyncio.create_task(outbox.run())
-    await until(lambda: bool(said))
-    outbox.poke()
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0)  # its first round, which needs nothing once it has told
+    await until(is_over)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    assert said == ["messages wait: TWILIO_SID or TWILIO_AUTH_TOKEN is not set"]
-    assert await in_state(sqlite_db, MessageState.PENDING)
 
 
 async def test_an_answer_that_waited_for_days_is_a_persons_work(sqlite_db, twilio, clock):

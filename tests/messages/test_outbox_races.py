@@ -9,6 +9,7 @@ import pytest
 from ivr.db import Database
 from ivr.db.tables import ConsentAction, MessageState, utc_now
 from ivr.messages import consent
+from tests.conftest import HASH_KEY
 from tests.leads.cast import until
 from tests.messages.cast import (
     JOHN,
@@ -87,7 +88,7 @@ async def test_a_message_that_another_process_is_just_sending_is_left_to_it(
     await queued(db, john, "only once")
     (row,) = await outgoing(db)
     twilio.message_faults.hang, twilio.message_faults.times = "before", 1
-    other = Database(database_url)
+    other = Database(database_url, hash_key=lambda: HASH_KEY)
     async with outbox_of(db, twilio) as one, outbox_of(other, twilio) as two:
         sending = asyncio.create_task(one.attempt(row.id))
         await until(lambda: in_state(db, MessageState.IN_FLIGHT))
@@ -106,7 +107,7 @@ async def test_two_processes_never_send_a_message_twice(database_url, db, twilio
     for number in range(4):
         for conversation in conversations:
             await queued(db, conversation, f"message {number}")
-    other = Database(database_url)
+    other = Database(database_url, hash_key=lambda: HASH_KEY)
     async with outbox_of(db, twilio) as one, outbox_of(other, twilio) as two:
         running = [asyncio.create_task(outbox.run()) for outbox in (one, two)]
         await until(lambda: nothing_waits(db))
@@ -124,7 +125,7 @@ async def test_two_processes_that_find_the_same_lost_answer_agree(database_url, 
     twilio.message_faults.drop, twilio.message_faults.times = "after", 6
     for conversation in conversations:
         await queued(db, conversation)
-    other = Database(database_url)
+    other = Database(database_url, hash_key=lambda: HASH_KEY)
     async with (
         outbox_of(db, twilio, clock=clock) as one,
         outbox_of(other, twilio, clock=clock) as two,

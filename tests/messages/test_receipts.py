@@ -18,7 +18,7 @@ from ivr.db.tables import (
     TaskKind,
     utc_now,
 )
-from ivr.leads import tasks
+from ivr.leads.attention import tasks
 from ivr.messages import receipts
 from tests.calls.world import PUBLIC, SID, TOKEN
 from tests.leads.cast import rows, settings_for, until

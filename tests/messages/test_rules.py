@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ivr.db.tables import Channel, MessageState, Purpose, Task, TaskKind, utc_now
-from ivr.messages import rules, window
+from ivr.db.tables import Channel, MessageState, Purpose, Task, TaskKind, TenantStatus, utc_now
+from ivr.messages import window
 from ivr.messages.rules import Policy, next_opening
 from tests.leads.cast import rows
 from tests.messages.cast import in_state, outbox_of, outgoing, queued, tenant_is, texting
@@ -54,7 +54,7 @@ async def test_a_follow_up_waits_and_holds_up_no_answer(db, twilio, john, clock)
 
 
 async def test_a_paused_business_writes_to_its_own_people_only(db, twilio, john):
-    await tenant_is(db, status=rules.PAUSED)
+    await tenant_is(db, status=TenantStatus.PAUSED)
     await queued(db, john, "reply")
     await queued(db, john, "follow up", purpose=Purpose.FOLLOW_UP)
     await queued(db, john, "new lead", purpose=Purpose.STAFF, recipient="+17705550100")
@@ -63,6 +63,8 @@ async def test_a_paused_business_writes_to_its_own_people_only(db, twilio, john)
             pass
     assert [m["body"] for m in twilio.messages] == ["new lead"]
     assert await in_state(db, MessageState.BLOCKED, MessageState.BLOCKED, MessageState.QUEUED)
+    (task,) = await rows(db, Task)
+    assert task.kind == TaskKind.WRITE_BACK, "who waits for a reply is not forgotten"
 
 
 async def test_within_a_day_whatsapp_gets_the_words_themselves(db, twilio):
