@@ -21,12 +21,14 @@ from sqlalchemy import and_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ivr import addresses
 from ivr.db import Database
 from ivr.db.engine import is_ending, patiently, storable
 from ivr.db.tables import DeliveryState, OutboxEvent, WebhookDelivery, WebhookEndpoint, utc_now
 from ivr.errors import BadRequest
+from ivr.sealing import Seal, Sealed
 from ivr.targets.base import retry_after
-from ivr.webhooks import addresses, endpoints, outbox, signing
+from ivr.webhooks import endpoints, outbox, signing
 
 MINUTE, HOUR = 60, 3600
 DELAYS = tuple(
@@ -87,6 +89,7 @@ class Deliveries:
         http: httpx.AsyncClient,
         *,
         only_public: bool,
+        seal: Seal,
         clock: Callable[[], datetime] = utc_now,
         chance: Callable[[], float] = random.random,
         request_seconds: float = REQUEST_SECONDS,
@@ -94,17 +97,20 @@ class Deliveries:
         self._db = db
         self._http = http
         self._only_public = only_public
+        self._seal = seal
         self._clock = clock
         self._chance = chance
         self._request_seconds = request_seconds
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, db: Database, *, only_public: bool) -> AsyncIterator["Deliveries"]:
+    async def open(
+        cls, db: Database, *, only_public: bool, seal: Seal
+    ) -> AsyncIterator["Deliveries"]:
         """Deliver while the block runs, over connections that nobody else needs."""
         limits = httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE)
         async with httpx.AsyncClient(limits=limits, timeout=REQUEST_SECONDS) as http:
-            deliveries = cls(db, http, only_public=only_public)
+            deliveries = cls(db, http, only_public=only_public, seal=seal)
             task = asyncio.create_task(run(deliveries), name="webhooks")
             try:
                 yield deliveries
@@ -154,7 +160,12 @@ class Deliveries:
                 return _park(delivery, "the endpoint is disabled", now=now)
             if delivery.attempts > len(DELAYS) + 1:
                 return _park(delivery, "the process ended in every attempt", now=now)
-            return _pack(delivery, event, endpoint, now=now)
+            try:
+                secrets = endpoints.valid_secrets(endpoint, self._seal, now=now)
+            except Sealed as error:
+                why = f"the secret cannot be read ({error}): make a new one and replay"
+                return _park(delivery, why, now=now)
+            return _pack(delivery, event, endpoint, secrets)
 
     async def _post(self, parcel: _Parcel) -> _Answer:
         """Send it; whatever goes wrong is an answer, too."""
@@ -323,7 +334,7 @@ def _park(delivery: WebhookDelivery, why: str, *, now: datetime) -> DeliveryStat
 
 
 def _pack(
-    delivery: WebhookDelivery, event: OutboxEvent, endpoint: WebhookEndpoint, *, now: datetime
+    delivery: WebhookDelivery, event: OutboxEvent, endpoint: WebhookEndpoint, secrets: list[str]
 ) -> _Parcel:
     """Return what is sent: with the same id, the same bytes in each attempt."""
     assert delivery.id is not None, "read from the database"
@@ -334,7 +345,7 @@ def _pack(
         endpoint_id=endpoint.id,
         number=delivery.attempts,
         url=endpoint.url,
-        secrets=endpoints.valid_secrets(endpoint, now=now),
+        secrets=secrets,
         message_id=str(event.id),
         body=json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(),
     )

@@ -8,9 +8,11 @@ from sqlalchemy import update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ivr import addresses
 from ivr.db.tables import DeliveryState, Tenant, WebhookDelivery, WebhookEndpoint
 from ivr.errors import BadRequest, Conflict, NotFound
-from ivr.webhooks import addresses, signing
+from ivr.sealing import Seal
+from ivr.webhooks import signing
 from ivr.webhooks.event_types import EventType
 
 # So long a replaced secret still signs: time to bring the new one to every receiver.
@@ -25,24 +27,28 @@ async def add(
     *,
     types: Sequence[str] = (),
     only_public: bool,
+    seal: Seal,
     now: datetime,
-) -> WebhookEndpoint:
-    """Add an endpoint with a new secret; raise `BadRequest` for a url or a type that cannot be.
+) -> tuple[WebhookEndpoint, str]:
+    """Add an endpoint; return it with its secret, which nobody can show again.
+
+    Raises `BadRequest` for a url or a type that cannot be.
 
     It is told of everything that is committed after it. Who writes for the tenant right now may
     have looked for endpoints already: such a transaction holds the tenant's row by a foreign key,
     and the lock waits for its end.
     """
+    secret = signing.new_secret()
     endpoint = WebhookEndpoint(
         tenant_id=tenant_id,
         url=addresses.checked(url, only_public=only_public),
-        secret=signing.new_secret(),
+        secret=seal.close(secret),
         types={"only": _known(types)} if types else {},
         created_at=now,
     )
     await session.exec(select(Tenant).where(Tenant.id == tenant_id).with_for_update())
     session.add(endpoint)
-    return endpoint
+    return endpoint, secret
 
 
 async def of_tenant(session: AsyncSession, tenant_id: uuid.UUID) -> Sequence[WebhookEndpoint]:
@@ -89,21 +95,25 @@ async def disable(
     return parked.rowcount
 
 
-def rotate(endpoint: WebhookEndpoint, *, now: datetime) -> str:
+def rotate(endpoint: WebhookEndpoint, seal: Seal, *, now: datetime) -> str:
     """Give a locked endpoint a new secret and return it; the old one signs too for `OVERLAP`."""
     if endpoint.disabled_at is not None:
         raise Conflict("the endpoint is disabled")
-    endpoint.previous_secret, endpoint.rotated_at = endpoint.secret, now
-    endpoint.secret = signing.new_secret()
-    return endpoint.secret
+    former, secret = endpoint.secret, signing.new_secret()
+    endpoint.previous_secret = seal.close(former) if signing.is_secret(former) else former
+    endpoint.secret, endpoint.rotated_at = seal.close(secret), now
+    return secret
 
 
-def valid_secrets(endpoint: WebhookEndpoint, *, now: datetime) -> list[str]:
-    """Return the secrets to sign with, the newest first."""
-    secrets = [endpoint.secret]
+def valid_secrets(endpoint: WebhookEndpoint, seal: Seal, *, now: datetime) -> list[str]:
+    """Return the secrets to sign with, the newest first; raise `Sealed` when they cannot be read.
+
+    The first releases did not seal them.
+    """
+    kept = [endpoint.secret]
     if endpoint.previous_secret and endpoint.rotated_at and now < endpoint.rotated_at + OVERLAP:
-        secrets.append(endpoint.previous_secret)
-    return secrets
+        kept.append(endpoint.previous_secret)
+    return [one if signing.is_secret(one) else seal.open(one) for one in kept]
 
 
 def _known(types: Sequence[str]) -> list[str]:

@@ -24,6 +24,11 @@ def new_secret() -> str:
     return _BEGINNING + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
+def is_secret(text: str) -> bool:
+    """Return whether this is a secret as it is used, not a sealed one."""
+    return text.startswith(_BEGINNING)
+
+
 def headers(keys: Sequence[str], *, message_id: str, body: bytes, now: datetime) -> dict[str, str]:
     """Return the headers that sign `body` with every secret in `keys`, the newest first."""
     stamp = str(int(now.timestamp()))

@@ -10,6 +10,7 @@ from sqlmodel import select
 
 from ivr.db import Database
 from ivr.db.tables import Tenant, WebhookDelivery, WebhookEndpoint
+from ivr.sealing import Seal
 from ivr.webhooks import endpoints, outbox
 from ivr.webhooks.delivery import Deliveries
 from tests.leads.cast import Clock
@@ -17,6 +18,8 @@ from tools.emulators.receiver import Receiver
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
+SECRET_KEY = "a-secret-key-of-more-than-32-characters"
+SEAL = Seal(SECRET_KEY.encode())
 
 
 async def tenant_of(db: Database, slug: str = "school") -> Tenant:
@@ -34,13 +37,21 @@ async def endpoint_of(
 ) -> WebhookEndpoint:
     """An endpoint of the business, in development."""
     async with db.write() as session:
-        return await endpoints.add(session, tenant.id, url, types=types, only_public=False, now=now)
+        endpoint, _ = await endpoints.add(
+            session, tenant.id, url, types=types, only_public=False, seal=SEAL, now=now
+        )
+    return endpoint
+
+
+def secret_of(endpoint: WebhookEndpoint) -> str:
+    """The secret that signs for an endpoint."""
+    return endpoints.valid_secrets(endpoint, SEAL, now=NOW)[0]
 
 
 async def listening(db: Database, tenant: Tenant, receiver: Receiver) -> WebhookEndpoint:
     """The receiver's endpoint; the receiver knows the secret."""
     endpoint = await endpoint_of(db, tenant, receiver.url)
-    receiver.secrets.append(endpoint.secret)
+    receiver.secrets.append(secret_of(endpoint))
     return endpoint
 
 
@@ -70,6 +81,7 @@ async def process(
             db,
             http,
             only_public=False,
+            seal=SEAL,
             clock=clock,
             chance=lambda: 0.5,
             request_seconds=request_seconds,

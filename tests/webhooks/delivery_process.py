@@ -5,10 +5,11 @@ import sys
 
 from ivr.db import Database
 from ivr.webhooks.delivery import Deliveries
+from tests.webhooks.cast import SEAL
 
 
 async def main(url: str) -> None:
-    async with Deliveries.open(Database(url), only_public=False):
+    async with Deliveries.open(Database(url), only_public=False, seal=SEAL):
         await asyncio.Event().wait()
 
 

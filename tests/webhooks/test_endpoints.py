@@ -1,12 +1,16 @@
 """Endpoints: added, found, disabled."""
 
+import httpx
 import pytest
 
 from ivr.db import Database
 from ivr.db.tables import DeliveryState, Tenant
 from ivr.errors import BadRequest, Conflict, NotFound
-from ivr.webhooks import endpoints
-from tests.webhooks.cast import NOW, delivery_rows, emit, endpoint_of, tenant_of
+from ivr.sealing import Seal, Sealed
+from ivr.webhooks import endpoints, signing
+from ivr.webhooks.delivery import Deliveries
+from tests.leads.cast import Clock
+from tests.webhooks.cast import NOW, SEAL, attempt_due, delivery_rows, emit, endpoint_of, tenant_of
 
 URL = "https://crm.example/hook"
 
@@ -48,4 +52,38 @@ async def test_a_disabled_endpoint_gets_no_new_secret(db: Database, tenant: Tena
         endpoint = await endpoints.lock(session, mine.id)
         await endpoints.disable(session, endpoint, "removed", now=NOW)
         with pytest.raises(Conflict, match="disabled"):
-            endpoints.rotate(endpoint, now=NOW)
+            endpoints.rotate(endpoint, SEAL, now=NOW)
+
+
+async def test_a_secret_lies_sealed(db: Database, tenant: Tenant) -> None:
+    mine = await endpoint_of(db, tenant, URL)
+    assert "whsec_" not in mine.secret
+    (secret,) = endpoints.valid_secrets(mine, SEAL, now=NOW)
+    assert secret.startswith("whsec_")
+    with pytest.raises(Sealed):
+        endpoints.valid_secrets(mine, Seal(b"another-key-of-more-than-32-characters"), now=NOW)
+
+
+async def test_one_of_the_first_releases_goes_on_and_is_sealed_when_replaced(
+    db: Database, tenant: Tenant
+) -> None:
+    mine = await endpoint_of(db, tenant, URL)
+    old = signing.new_secret()
+    async with db.write() as session:
+        endpoint = await endpoints.lock(session, mine.id)
+        endpoint.secret = old
+        assert endpoints.valid_secrets(endpoint, SEAL, now=NOW) == [old]
+        new = endpoints.rotate(endpoint, SEAL, now=NOW)
+    assert endpoints.valid_secrets(endpoint, SEAL, now=NOW) == [new, old]
+    assert old not in (endpoint.previous_secret or "")
+
+
+async def test_what_cannot_be_signed_is_parked_and_says_why(db: Database, tenant: Tenant) -> None:
+    await endpoint_of(db, tenant, URL)
+    await emit(db, tenant)
+    other = Seal(b"another-key-of-more-than-32-characters")
+    async with httpx.AsyncClient() as http:
+        deliveries = Deliveries(db, http, only_public=False, seal=other, clock=Clock())
+        assert await attempt_due(deliveries) == [DeliveryState.PARKED]
+    (row,) = await delivery_rows(db)
+    assert row.last_error is not None and "the secret cannot be read" in row.last_error

@@ -16,7 +16,15 @@ from ivr.db.tables import DeliveryState, OutboxEvent, Tenant
 from ivr.webhooks import endpoints, replay, signing
 from ivr.webhooks.delivery import DELAYS, LEASE, Deliveries
 from tests.leads.cast import Clock, rows
-from tests.webhooks.cast import attempt_due, delivery_rows, emit, endpoint_of, tenant_of
+from tests.webhooks.cast import (
+    SEAL,
+    attempt_due,
+    delivery_rows,
+    emit,
+    endpoint_of,
+    secret_of,
+    tenant_of,
+)
 
 URLS = ("https://one.example/", "https://two.example/")
 STEPS = st.one_of(
@@ -59,7 +67,7 @@ class World:
         return httpx.Response(self.status, headers={"Retry-After": "7"})
 
     def process(self, kind: type[Deliveries] = Deliveries) -> Deliveries:
-        return kind(self.db, self.http, only_public=False, clock=self.clock)
+        return kind(self.db, self.http, only_public=False, seal=SEAL, clock=self.clock)
 
     async def step(self, step: tuple[object, ...]) -> None:
         match step:
@@ -113,7 +121,7 @@ async def _live_through(url: str, steps: list[tuple[object, ...]]) -> None:
     world = World(db, await tenant_of(db))
     for address in URLS:
         endpoint = await endpoint_of(db, world.tenant, address)
-        world.secrets[address] = endpoint.secret
+        world.secrets[address] = secret_of(endpoint)
     for step in steps:
         await world.step(step)
         await world.check()

@@ -7,11 +7,11 @@ import httpx
 from ivr import tenants
 from ivr.db import Database
 from ivr.db.tables import Conversation, Lead, OutboxEvent, SubmissionState, Transition
-from ivr.leads import stages
 from ivr.leads.conclusion import conclude
+from ivr.leads.delivery.submissions import Submissions
 from ivr.leads.extraction import Extraction
 from ivr.leads.profile import load_profile
-from ivr.leads.submissions import Submissions
+from ivr.leads.progress import stages
 from ivr.webhooks.outbox import rfc3339
 from tests.leads.cast import LEAD, NOW, TALK, Clock, call, rows, save, settings_for
 from tests.webhooks.cast import attempt_due, listening, process

@@ -7,7 +7,7 @@ from ivr.db import Database
 from ivr.db.tables import Conversation, ConversationStatus, Lead, utc_now
 from ivr.runtime import open_state
 from tests.leads.cast import call, settings_for, until
-from tests.webhooks.cast import listening
+from tests.webhooks.cast import SECRET_KEY, listening
 from tools.emulators.receiver import Receiver
 
 
@@ -20,7 +20,7 @@ async def test_a_lead_that_fell_silent_is_lost_and_others_are_told(
         row = await session.get_one(Conversation, conversation.id)
         row.status = ConversationStatus.FINISHED
         (await session.get_one(Lead, row.lead_id)).last_inbound_at = long_ago
-    settings = settings_for(db.url)
+    settings = settings_for(db.url, secret_key=SECRET_KEY)
     tenant = await tenants.ensure_default(db, settings, now=utc_now())
     await listening(db, tenant, receiver)
     async with open_state(settings, voice=None):
