@@ -5,6 +5,7 @@ from datetime import date
 
 from ivr.agent.acts import Act, Confirm, End, EndReason, Expectation, Save, Say
 from ivr.agent.dialogue import Mode, State
+from ivr.agent.opening import when
 from ivr.agent.phrases import Medium, Phrases
 from ivr.leads.fields import Accepted, check
 from ivr.leads.profile import Field, Profile
@@ -68,6 +69,12 @@ class Agenda:
         """Go on in the profile's words in `language`."""
         self._state.language = language
         self._profile = self._original.in_language(language)
+
+    def _promise(self) -> str:
+        """Return that a person will be in touch, and where nobody is there now, from when on."""
+        if opens := when(self._profile, self.language):
+            return self._phrases.say("closed", when=opens)
+        return self._phrases.say("call_back")
 
     def _greeting(self) -> str:
         """Return the profile's greeting; who calls or writes again is greeted by name."""

@@ -222,7 +222,7 @@ class Collector(Agenda):
             self._finish("transfer")
         else:
             self._acts.append(CallBack())
-            self._ask_again(self._phrases.say("call_back"))
+            self._ask_again(self._promise())
         return True
 
     def _take_leave(self) -> None:

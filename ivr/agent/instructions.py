@@ -7,6 +7,7 @@ holds it; the caller's number, known values and the date come last.
 from collections.abc import Mapping
 from datetime import date
 
+from ivr.agent.opening import when
 from ivr.agent.phrases import Phrases
 from ivr.agent.tool_schemas import (
     CALL_BACK,
@@ -168,6 +169,11 @@ def _this_call(
         said = spoken_number(caller_number)
         lines.append(
             f"The caller's number, from the network and to be trusted: {said} ({caller_number})."
+        )
+    if opens := when(profile, "en"):
+        lines.append(
+            f"Nobody is there now; the business opens {opens}. If the caller asks for a person, "
+            "say so, and that a colleague will call back then."
         )
     lines += [
         f"Already known, do not ask again: {field.key} = {quoted(known[field.key])}."

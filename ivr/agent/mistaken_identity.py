@@ -1,6 +1,6 @@
 """Whether somebody says that they are not the person we take them for. Pure, English and Arabic.
 
-What follows from it is for `leads.identity`. A wrong number that was read back ("that's the wrong
+What follows from it is for `leads.people.identity`. A wrong number read back ("that's the wrong
 number") is none of this: it is about the number, not about who has it.
 """
 

@@ -13,7 +13,7 @@ import phonenumbers
 from ivr.agent.acts import Expectation
 from ivr.agent.phrases_ar import ARABIC, WRITTEN_ARABIC
 from ivr.leads.fields import Field, spoken, vocabulary
-from ivr.leads.profile_shape import PHONES
+from ivr.leads.profile.shape import PHONES
 
 Medium = Literal["voice", "text"]
 _Phrases = Mapping[str, str | tuple[str, ...]]
@@ -26,6 +26,7 @@ _ENGLISH: _Phrases = {
     "machine": "I am an AI assistant.",
     "transfer": "I will put you through. One moment, please.",
     "call_back": "I will ask a person to call you back.",
+    "closed": "Nobody is there right now. We open {when}, and a colleague will call you back.",
     "ask_a_person": "A colleague will answer that when they get in touch.",
     "say_whole": "Please say the whole {label}.",
     "refused": "Sorry, {reason}.",
@@ -45,6 +46,7 @@ _WRITTEN: _Phrases = {  # what is put otherwise where people write
     "still_not_heard": "Sorry, I still do not understand.",
     "transfer": "I will hand you over to a colleague. One moment, please.",
     "call_back": "I will ask a colleague to get in touch with you.",
+    "closed": "Our team is not there right now. We open {when}, and a colleague will get in touch.",
     "say_whole": "Please write the whole {label}.",
     "yes_or_no": "Please answer yes or no.",
     "keypad": "",

@@ -10,6 +10,7 @@ ARABIC: Mapping[str, str | tuple[str, ...]] = {
     "machine": "أنا مساعد ذكي.",
     "transfer": "سأحولك الآن إلى أحد زملائنا. لحظة من فضلك.",
     "call_back": "سأطلب من أحد زملائنا أن يتواصل معك.",
+    "closed": "لا يوجد أحد الآن. نفتح {when}، وسيتصل بك أحد زملائنا.",
     "ask_a_person": "سيجيبك أحد زملائنا عن ذلك عند التواصل معك.",
     "say_whole": "اكتب من فضلك {label} كاملًا.",
     "refused": "عذرًا، لم أفهم ذلك.",
@@ -27,5 +28,6 @@ ARABIC: Mapping[str, str | tuple[str, ...]] = {
 WRITTEN_ARABIC: Mapping[str, str | tuple[str, ...]] = {  # what is put otherwise where people write
     "not_heard": "عذرًا، لم أفهم ذلك.",
     "still_not_heard": "عذرًا، ما زلت لا أفهم.",
+    "closed": "لا يوجد أحد من فريقنا الآن. نفتح {when}، وسيتواصل معك أحد زملائنا.",
     "keypad": "",
 }

@@ -5,7 +5,6 @@ that, and whether a person is to take over, is for whoever asked (`channels.desk
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal
@@ -68,8 +67,9 @@ class TextAssistant:
         *,
         zone: ZoneInfo,
         now: datetime,
-        may_spend: Callable[[], bool] = lambda: True,
+        may_spend: bool = True,
     ) -> None:
+        self.bill = Bill()  # also of an answer that never came
         self._db = db
         self._profile = profile
         self._models = models
@@ -89,9 +89,8 @@ class TextAssistant:
         tools = self._tools(conversation)
         if await tools.hear_denial(turn.message):
             turn = await text_turn.read(self._db, tools.conversation)
-        bill = Bill()
-        reply = await self._by_model(turn, tools, bill)
-        if reply is None and bill.has_asked:  # it may have saved something before it failed
+        reply = await self._by_model(turn, tools)
+        if reply is None and self.bill.has_asked:  # it may have saved something before it failed
             turn = await text_turn.read(self._db, tools.conversation)
         if reply is None:
             reply = await self._by_rules(turn, tools)
@@ -100,7 +99,7 @@ class TextAssistant:
         if reply.by == "model" and reply.escalate is None:
             reply = replace(reply, ends=await self._end_of(reply, turn, tools))
         told = frozenset(tools.told)
-        return replace(reply, usage=bill.of(reply.by), language=turn.language, told=told)
+        return replace(reply, usage=self.bill.of(reply.by), language=turn.language, told=told)
 
     def _tools(self, conversation: Conversation) -> ToolBox:
         return ToolBox(
@@ -114,23 +113,23 @@ class TextAssistant:
 
     # --- by a model ---
 
-    async def _by_model(self, turn: TextTurn, tools: ToolBox, bill: Bill) -> TextReply | None:
+    async def _by_model(self, turn: TextTurn, tools: ToolBox) -> TextReply | None:
         """Return a model's answer, None when no model gives one in time."""
-        if not self._models.for_role("reply") or not self._may_spend():
+        if not self._models.for_role("reply") or not self._may_spend:
             return None
         until = time.monotonic() + self._seconds
-        models = await self._choose(turn, bill, until=until)
+        models = await self._choose(turn, until=until)
         for left, model in zip(range(len(models), 0, -1), models, strict=True):
             now = time.monotonic()
             share = now + (until - now) / left  # the next one is to have time, too
             try:
-                return _reply_of(await self._ask(model, turn, tools, bill, until=share))
+                return _reply_of(await self._ask(model, turn, tools, until=share))
             except ModelError as exc:
                 log.warning("text model failed", model=model.name, problem=str(exc))
                 turn = await text_turn.read(self._db, tools.conversation)
         return None
 
-    async def _choose(self, turn: TextTurn, bill: Bill, *, until: float) -> list[TextModel]:
+    async def _choose(self, turn: TextTurn, *, until: float) -> list[TextModel]:
         """Return the models to ask: the small ones for what is simple, the large ones else."""
         small, large = self._models.for_role("route"), self._models.for_role("reply")
         if small == large:
@@ -141,11 +140,11 @@ class TextAssistant:
             asked=turn.last_words,
             seconds=until - time.monotonic(),
         )
-        bill.routed(route)
+        self.bill.routed(small[0], route)
         return list(small if route.decision == "simple" else large)
 
     async def _ask(
-        self, model: TextModel, turn: TextTurn, tools: ToolBox, bill: Bill, *, until: float
+        self, model: TextModel, turn: TextTurn, tools: ToolBox, *, until: float
     ) -> ModelTurn:
         attempt = TextModelTurn(
             model,
@@ -157,7 +156,7 @@ class TextAssistant:
         try:
             return await attempt.run(turn.turns)
         finally:
-            bill.asked(model.name, attempt.result.used)
+            self.bill.asked(model, attempt.result.used)
 
     def _situation(self, turn: TextTurn) -> Situation:
         return Situation(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from ivr.agent.instructions import bullets, described, quoted
+from ivr.agent.opening import when
 from ivr.agent.tool_schemas import (
     CONFIRM_FIELD,
     END_CALL,
@@ -152,6 +153,11 @@ def _this_turn(profile: Profile, situation: Situation) -> str:
         lines.append(f"They write from this number, which is to be trusted: {situation.number}.")
     if situation.language:
         lines.append(f"The last message seems to be in this language: {situation.language}.")
+    if opens := when(profile, "en"):
+        lines.append(
+            f"Our team is not there now; it is back {opens}. If the contact asks for a person, "
+            "say so, and that one will answer then."
+        )
     lines.append(_greeting(profile, situation))
     known = [field for field in profile.told if situation.known.get(field.key)]
     lines += [

@@ -10,8 +10,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from ivr import conversations
 from ivr.agent.language import detect, follow
 from ivr.db import Database
-from ivr.db.tables import Conversation, FieldValue, Role, Turn
-from ivr.leads import identity, values
+from ivr.db.tables import Channel, Conversation, FieldValue, Role, Turn
+from ivr.leads import values
+from ivr.leads.people import identity
+from ivr.messages import opt_out
 
 LONGEST = 4_000  # characters of a message that anybody reads
 MOST_AT_ONCE = 10
@@ -41,7 +43,10 @@ class TextTurn:
     @property
     def messages(self) -> list[str]:
         """What is to be answered, as far as anybody reads it."""
-        return [turn.text[:LONGEST] for turn in self.unanswered[-MOST_AT_ONCE:]]
+        texts = [turn.text for turn in self.unanswered]
+        if self.conversation.channel in Channel.by_message():
+            texts = _behind_stop(texts)
+        return [text[:LONGEST] for text in texts[-MOST_AT_ONCE:]]
 
     @property
     def message(self) -> str:
@@ -83,6 +88,16 @@ class TextTurn:
         """Whether they have written or called before; a form brings values with the first word."""
         elsewhere = any(row.conversation_id != self.conversation.id for row in self.history)
         return elsewhere or self.last is not None
+
+
+def _behind_stop(texts: list[str]) -> list[str]:
+    """Return what follows their last STOP and START, always the last one: those answer nothing."""
+    stops = [at for at, text in enumerate(texts) if opt_out.is_refusal(text)]
+    behind = texts[stops[-1] + 1 :] if stops else texts
+    commands = [opt_out.read(text) for text in behind]
+    if stops and "start" in commands:
+        behind = behind[commands.index("start") + 1 :]
+    return behind or texts[-1:]
 
 
 async def read(db: Database, conversation: Conversation) -> TextTurn:

@@ -16,15 +16,20 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from ivr.agent.acts import Confirm, Deny, Save
 from ivr.agent.dialogue import STATE
 from ivr.agent.mistaken_identity import denial
+from ivr.agent.opening import when
 from ivr.agent.tool_output import ToolOutput, dumped, problem
 from ivr.agent.tool_schemas import END_REASONS, SHARE_DEMO
 from ivr.db import Database
+from ivr.db.engine import despite_races
 from ivr.db.tables import Conversation, FieldValue, Lead, Source, utc_now
 from ivr.errors import ProfileError
-from ivr.leads import identity, stages, tasks, values
+from ivr.leads import values
+from ivr.leads.attention import tasks
 from ivr.leads.fields import Accepted, Checked, Doubtful, Refused, check, spoken
+from ivr.leads.people import identity
+from ivr.leads.people.same_name import shares_a_word
 from ivr.leads.profile import Field, Profile
-from ivr.leads.same_name import shares_a_word
+from ivr.leads.progress import stages
 
 DEMO_SHARED = "demo_shared"  # the field that a profile with a demo has
 
@@ -291,14 +296,17 @@ class ToolBox:
 
     async def not_this_person(self, *, recycled: bool) -> ToolOutput:
         """Take them for somebody else from now on, and answer what is to be asked of them."""
+        self._conversation, missing = await despite_races(lambda: self._leave(recycled))
+        return ToolOutput(dumped(forgotten=True, missing=missing))
+
+    async def _leave(self, recycled: bool) -> tuple[Conversation, list[str]]:
         async with self._db.write() as session:
-            self._conversation = await identity.not_this_person(
+            left = await identity.not_this_person(
                 session, self._conversation, self._profile, recycled=recycled, now=self._now()
             )
-            state = self._conversation.state  # the rules must not remember the other one either
-            self._conversation.state = {key: state[key] for key in state if key != STATE}
-            missing = self._missing(await identity.shown(session, self._conversation))
-        return ToolOutput(dumped(forgotten=True, missing=missing))
+            # The rules must not remember the other one either.
+            left.state = {key: it for key, it in left.state.items() if key != STATE}
+            return left, self._missing(await identity.shown(session, left))
 
     async def _assess(
         self, session: AsyncSession, now: datetime, *, taken_back: bool = False
@@ -365,7 +373,9 @@ class ToolBox:
     async def _transfer(self) -> ToolOutput:
         if self._profile.transfer_number is None:
             await self.ask_call_back()
-            return problem("nobody can take the call now; say that a person will call back")
+            opens = when(self._profile, "en")
+            then = f"the business opens {opens} and " if opens else ""
+            return problem(f"nobody can take the call now; say that {then}a person will call back")
         return ToolOutput(dumped(transferring=True), transfer=True)
 
 

@@ -5,8 +5,8 @@ failure is whether the target may have taken the lead; `errors.Failure` has the 
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
@@ -38,6 +38,18 @@ class Receipt:
     response: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a request to an address really goes, and what must be said there besides."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+
+
+Resolve = Callable[[str], Awaitable[Destination]]  # raises `SubmitError` for what must not be
+
+
 class Target(Protocol):
     """Where a finished lead goes."""
 
@@ -54,19 +66,23 @@ async def post(
     timeout_seconds: float,
     content: bytes,
     headers: Mapping[str, str],
+    resolve: Resolve | None = None,
 ) -> httpx.Response:
     """POST once on a connection of its own and return any answer; raise `SubmitError` without one.
 
     A kept-alive connection that the peer has just closed looks like a request that was lost on
     the way, hence `Connection: close`. The limit is for the whole exchange, not per read.
+    `resolve` says where an address leads that is not ours to trust; else it is asked as it is.
     """
     to_connect = timeout_seconds * CONNECT_SHARE
+    to = await _found(url, resolve, to_connect) if resolve else Destination(url)
     try:
         async with asyncio.timeout(timeout_seconds):
             return await http.post(
-                url,
+                to.url,
                 content=content,
-                headers={**headers, "Connection": "close"},
+                headers={**headers, **to.headers, "Connection": "close"},
+                extensions=dict(to.extensions),
                 timeout=httpx.Timeout(timeout_seconds, connect=to_connect, pool=to_connect),
                 follow_redirects=False,
             )
@@ -105,6 +121,14 @@ def retry_after(response: httpx.Response, *, now: datetime | None = None) -> flo
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+
+
+async def _found(url: str, resolve: Resolve, seconds: float) -> Destination:
+    try:
+        async with asyncio.timeout(seconds):
+            return await resolve(url)
+    except TimeoutError as exc:
+        raise SubmitError(f"{_host(url)} is not found in time") from exc
 
 
 def _host(url: str) -> str:

@@ -34,7 +34,8 @@ class Npa:
         self, http: httpx.AsyncClient, config: Mapping[str, Any], handover: Handover
     ) -> Receipt:
         """POST one LeadCreate; `config` has what `request_body` and `post` read of it."""
-        missing = [name for key, name in _SETTINGS.items() if not config.get(key)]
+        names = {**_SETTINGS, **config.get("set_by", {})}
+        missing = [name for key, name in names.items() if not config.get(key)]
         if missing:
             message = f"NPA is not set up: {', '.join(missing)} missing; set and retry"
             raise SubmitError(message, kind=Failure.PERMANENT)
@@ -44,6 +45,7 @@ class Npa:
             timeout_seconds=config["timeout_seconds"],
             content=json.dumps(request_body(config, handover)).encode(),
             headers=HEADERS,
+            resolve=config.get("resolve"),
         )
         return _read(response)
 

@@ -22,9 +22,10 @@ class Webhook:
     async def submit(
         self, http: httpx.AsyncClient, config: Mapping[str, Any], handover: Handover
     ) -> Receipt:
-        """POST the lead; `config` has `url`, `sign` (None for unsigned) and `timeout_seconds`."""
+        """POST the lead; `config` has `url`, `sign` (None for unsigned), `timeout_seconds`."""
         if not config.get("url"):
-            message = "the webhook is not set up: TARGET_WEBHOOK_URL missing; set and retry"
+            name = config.get("set_by", {}).get("url", "TARGET_WEBHOOK_URL")
+            message = f"the webhook is not set up: {name} missing; set and retry"
             raise SubmitError(message, kind=Failure.PERMANENT)
         content = request_body(handover)
         sign: Sign | None = config.get("sign")
@@ -37,6 +38,7 @@ class Webhook:
                 "Content-Type": "application/json",
                 **(sign(handover.reference, content) if sign else {}),
             },
+            resolve=config.get("resolve"),
         )
         if response.is_success:
             return Receipt(status_code=response.status_code, response=_json_object(response))

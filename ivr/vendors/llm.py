@@ -21,11 +21,12 @@ Role = Literal["extract", "reply", "route"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What one request took; `cost_usd` is None for a model whose price is not known."""
+    """What one request took; what was read from a cache, or written to it, is part of the input."""
 
     input_tokens: int = 0
     output_tokens: int = 0
-    cost_usd: float | None = None
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +150,7 @@ class TextModels:
     """The models that the settings allow, for as long as a process lives."""
 
     def __init__(self, settings: Settings) -> None:
-        keys = {"openai": settings.openai_api_key, "anthropic": settings.anthropic_api_key}
-        order = sorted(keys, key=lambda provider: provider != settings.llm_provider)
-        self._providers = tuple(provider for provider in order if keys[provider] is not None)
+        self._providers = providers(settings)
         self._names = _names(settings)
         # Roles whose model is the same share it, and its connections.
         self._models = {
@@ -173,6 +172,15 @@ class TextModels:
         """Close the connections."""
         for model in self._models.values():
             await model.close()
+
+
+def providers(settings: Settings) -> tuple[str, ...]:
+    """Return the providers with a key, the preferred one first: Claude unless the setting says
+    otherwise; none leaves it to the rules.
+    """
+    keys = {"anthropic": settings.anthropic_api_key, "openai": settings.openai_api_key}
+    order = sorted(keys, key=lambda provider: provider != settings.llm_provider)
+    return tuple(provider for provider in order if keys[provider] is not None)
 
 
 def _names(settings: Settings) -> dict[str, dict[Role, str]]:

@@ -219,7 +219,8 @@ def _usage(response: ModelResponse) -> Usage:
     return Usage(
         input_tokens=response.usage.input_tokens,
         output_tokens=response.usage.output_tokens,
-        cost_usd=_cost(response),
+        cached_tokens=response.usage.cache_read_tokens,
+        cache_write_tokens=response.usage.cache_write_tokens,
     )
 
 
@@ -234,10 +235,3 @@ def _read(response: ModelResponse) -> Answer:
     if not isinstance(document, dict):
         return Answer(document=None, usage=usage, problem="not a JSON object")
     return Answer(document=document, usage=usage)
-
-
-def _cost(response: ModelResponse) -> float | None:
-    try:
-        return float(response.cost().total_price)
-    except (LookupError, ValueError):
-        return None

@@ -30,9 +30,9 @@ async def begin(sqlite_db: Database, openai: OpenAIEmulator) -> AsyncIterator[Be
     async def make(
         profile: Profile, *, model: bool = True, number: str | None = None, **changes: Any
     ) -> Texter:
-        may_spend = changes.pop("may_spend", lambda: True)
+        may_spend = changes.pop("may_spend", True)
         keys = {"openai_api_key": openai.api_key, "openai_base_url": openai.base_url}
-        given = {"text_model_seconds": 5.0, **(keys if model else {}), **changes}
+        given = {"text_model_seconds": 30.0, **(keys if model else {}), **changes}
         settings = settings_for(sqlite_db.url, **given)
         opened.append(TextModels(settings))
         texter = Texter(sqlite_db, profile, settings, models=opened[-1], may_spend=may_spend)

@@ -51,6 +51,7 @@ ENGLISH_HOME = [
             "property_type": "apartment",
             "location": "Dammam",
             "budget": "800000 SAR",
+            "budget_confirmed": "no",
         },
     ),
     ("Ahmed", {"name": "Ahmed"}),

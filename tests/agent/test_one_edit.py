@@ -9,9 +9,9 @@ from ivr.agent.acts import End, Save, Say
 from ivr.agent.collector import Collector
 from ivr.agent.instructions import voice_instructions
 from ivr.agent.tool_schemas import voice_tools
+from ivr.leads.delivery.handover import handover
 from ivr.leads.extraction import mismatch, schema_of
 from ivr.leads.fields import Accepted, Refused, check, vocabulary
-from ivr.leads.handover import handover
 from ivr.leads.profile import parse_profile
 
 TODAY = date(2026, 11, 20)

@@ -414,7 +414,7 @@ async def test_stage_tracking_adds_no_request(
 
 
 async def test_a_spent_budget_asks_no_model(openai: OpenAIEmulator, begin: Begin) -> None:
-    john = await begin(PROFILE, may_spend=lambda: False)
+    john = await begin(PROFILE, may_spend=False)
     reply = await john.says("Hello")
     assert reply.by == "rules" and asked(openai) == []
     assert reply.usage["text"]["answers_by_rules"] == 1

@@ -62,6 +62,7 @@ async def test_the_seeds_enquiry_is_understood_in_one_message(sqlite_db: Databas
         "property_type": "apartment",
         "location": "Dammam",
         "budget": "800000 SAR",
+        "budget_confirmed": "no",
     }
     assert await ahmed.stage() == "BUDGET_KNOWN"
 

@@ -1,7 +1,6 @@
 """Somebody who writes, and the assistant that answers: what a desk does, without its doors."""
 
 import uuid
-from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 from ivr import conversations, tenants
@@ -28,7 +27,7 @@ class Texter:
         settings: Settings,
         *,
         models: TextModels | None = None,
-        may_spend: Callable[[], bool] = lambda: True,
+        may_spend: bool = True,
     ) -> None:
         self.profile = profile
         self.replies: list[TextReply] = []

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from ivr.errors import Failure, SubmitError
-from ivr.leads.handover import target_configs
+from ivr.leads.delivery.target_configs import target_configs
 from ivr.settings import Settings
 from ivr.targets import TARGETS, Handover, Receipt
 from ivr.webhooks import signing
