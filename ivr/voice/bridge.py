@@ -154,6 +154,11 @@ class Bridge:
         except Exception as error:  # who stops us has others to stop
             self._break(error)
 
+    @property
+    def usage(self) -> Usage:
+        """Return what the call's models have taken so far."""
+        return self._call.usage
+
     def line_closed(self) -> None:
         """Twilio says that the call is over, though its stream may not have told us."""
         self._feed(CallerGone())

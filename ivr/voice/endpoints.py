@@ -3,7 +3,7 @@
 POST /twilio/voice-realtime-proxied, /twilio/voice   a call rings
 WS   /twilio/voice/stream                            its audio
 POST /twilio/voice/after                             what follows the stream, or a transfer
-POST /twilio/voice/whisper                           what a person hears who picks up for a caller
+POST /twilio/voice/whisper                           who picks up takes the call, or not
 POST /twilio/voice/status                            the call is over
 POST /twilio/voice-ivr, /twilio/voice-ivr/collect    the conversation without a model
 """
@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import structlog
 from starlette.requests import Request
@@ -30,6 +30,7 @@ from ivr.voice import media_stream, phone_socket, session, stream_token, twiml
 from ivr.voice.bridge import Phone
 from ivr.voice.media_stream import StreamStarted
 from ivr.voice.reception import Form, Reception
+from ivr.voice.whisper import Whisper
 
 REQUEST_NAME = "i-twilio-idempotency-token"  # the same when Twilio repeats a webhook
 START_SECONDS = 10.0
@@ -37,6 +38,8 @@ ANSWER_SECONDS = 10.0  # Twilio waits 15 s for a webhook, and asks 5xx answers n
 WHISPER_SECONDS = 3.0
 REDEEM_SECONDS = 3.0  # the caller hears nothing meanwhile
 MOST_TRIES = 4
+# What Twilio says of a transfer, and only once (Twilio: twiml/dial, action).
+_DIALLED = ("DialCallStatus", "DialCallSid", "DialBridged", "DialCallDuration")
 SORRY = "Sorry, we have a technical problem. Please call again in a few minutes. Goodbye."
 POLICY_VIOLATION = 1008
 
@@ -64,15 +67,24 @@ async def collect(request: Request[State]) -> Response:
 
 
 async def whisper(request: Request[State]) -> Response:
-    """Somebody has picked up for a caller: say whom they are connected to."""
-    await signed_form(request)
+    """Something has picked up for a caller: have a person take the call."""
+    form = await signed_form(request)
+    key = request.query_params.get("key")  # ours, and signed
+    if key is not None and form.get("Digits", "") not in {"", key}:
+        return Response(twiml.hangup(), media_type="text/xml")
+    asked = Whisper(request.state, f"{base_url(request)}{raw_target(request)}", key)
     try:
-        conversation_id = uuid.UUID(request.query_params["conversation"])  # ours, and signed
-        reception = Reception(request.state, base_url(request))
-        document = await asyncio.wait_for(reception.whisper(conversation_id), WHISPER_SECONDS)
-    except Exception as exc:  # two people wait to be connected, whatever broke
+        conversation_id = uuid.UUID(request.query_params["conversation"])
+        answering = request.state["background"].start(
+            patiently(
+                lambda: asked.answer(conversation_id, form, now=utc_now()), seconds=ANSWER_SECONDS
+            )
+        )
+        # Not cancelled when it takes too long: who has the caller is to be written down.
+        document = await asyncio.wait_for(asyncio.shield(answering), WHISPER_SECONDS)
+    except Exception as exc:
         log.warning("whisper without words", problem=type(exc).__name__)
-        document = twiml.whisper(None)
+        document = asked.in_any_case(form)
     return Response(document, media_type="text/xml")
 
 
@@ -87,9 +99,11 @@ async def status(request: Request[State]) -> Response:
 async def _answer(
     request: Request[State], decide: Callable[[Reception, Form], Coroutine[Any, Any, str]]
 ) -> Response:
-    form = await signed_form(request)
+    signed, query = await signed_form(request), request.query_params
+    form = {name: query[name] for name in _DIALLED if name in query} | signed
+    again_url = _again_url(request, form)
     token = request.headers.get(REQUEST_NAME, "")
-    reception = Reception(request.state, base_url(request), token, _again_url(request))
+    reception = Reception(request.state, base_url(request), token, again_url)
     deciding = request.state["background"].start(
         patiently(lambda: decide(reception, form), seconds=ANSWER_SECONDS)
     )
@@ -100,22 +114,18 @@ async def _answer(
         raise
     except Exception:  # whatever broke: there is a caller on the line, who must hear something
         log.warning("webhook not answered in time, or broken", call_sid=form.get("CallSid"))
-        document = _hold(request)
+        document = twiml.say_and_hangup(SORRY) if again_url is None else twiml.hold(again_url)
     return Response(document, media_type="text/xml")
 
 
-def _hold(request: Request[State]) -> str:
-    """Keep the caller waiting and ask this door again; give up after a few times."""
-    url = _again_url(request)
-    return twiml.say_and_hangup(SORRY) if url is None else twiml.hold(url)
-
-
-def _again_url(request: Request[State]) -> str | None:
-    """Return where this door is asked once more; None after a few times."""
+def _again_url(request: Request[State], form: Form) -> str | None:
+    """Return where this door is asked the same once more; None after a few times."""
     tries = int(request.query_params.get("try", "1"))  # ours, and signed
     if tries >= MOST_TRIES:
         return None
-    return f"{base_url(request)}{request.url.path}?try={tries + 1}"
+    dialled = {name: form[name] for name in _DIALLED if name in form}
+    query = urlencode({"try": tries + 1, **dialled})
+    return f"{base_url(request)}{request.url.path}?{query}"
 
 
 async def stream(websocket: WebSocket[State]) -> None:

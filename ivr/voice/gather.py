@@ -18,9 +18,9 @@ from ivr.agent.toolbox import ToolBox
 from ivr.conversations import Said
 from ivr.db import Database
 from ivr.db.tables import Conversation, Role, Source
-from ivr.leads import identity
+from ivr.leads.people import identity
 from ivr.leads.profile import PHONES, Profile
-from ivr.voice import transfer
+from ivr.voice import bill, transfer
 
 BUSY = "Sorry, all our lines are busy. We will call you back."
 THANKS = "Thank you. We will call you back as soon as we can. Goodbye."
@@ -90,7 +90,7 @@ class GatherDialogue:
 
         A request with the `token` of the one before is the same one again, and so is the reply.
         """
-        if (before := self._given_before(token)) is not None:
+        if (before := _last_reply(self._conversation, token)) is not None:
             return before
         async with self._db.read() as session:
             begun = bool(await conversations.transcript(session, self._conversation.id))
@@ -105,7 +105,7 @@ class GatherDialogue:
 
     async def hear(self, text: str, *, keyed: bool = False, token: str = "") -> Reply:
         """Take an answer, "" when nothing was heard, and return what to say to it; as `open`."""
-        if (before := self._given_before(token)) is not None:
+        if (before := _last_reply(self._conversation, token)) is not None:
             return before
         state = self._conversation.state.get(STATE)
         if state is None:
@@ -132,12 +132,6 @@ class GatherDialogue:
             caller_number=self._conversation.from_number,
         )
 
-    def _given_before(self, token: str) -> Reply | None:
-        last = self._conversation.state.get(_ANSWERED, {})
-        if not token or last.get("token") != token:
-            return None
-        return Reply(last["say"], last["ends"])
-
     async def _perform(self, acts: list[Act], *, keyed: bool) -> Reply:
         source = Source.TYPED if keyed else Source.TOOL
         done = await perform(self._tools, acts, source=source)
@@ -151,11 +145,14 @@ class GatherDialogue:
         """Commit the dialogue and both turns, and give the caller time for the next step."""
         async with self._db.write() as session:
             await conversations.continue_until(session, self._conversation.id, self._now + PATIENCE)
-            conversation = await conversations.by_id(session, self._conversation.id)
+            conversation = await conversations.lock(session, self._conversation.id)
+            if _last_reply(conversation, token) is not None:  # the same request at the same moment
+                return
             conversation.state = {
                 **conversation.state,
                 STATE: collector.dump(),
                 _ANSWERED: {"token": token, **asdict(reply)},
+                bill.GATHERS: bill.gather_count(conversation) + (reply.ends is None),
             }
             for role, text in ((Role.CALLER, heard), (Role.ASSISTANT, reply.say)):
                 if text:
@@ -168,3 +165,11 @@ class GatherDialogue:
                     )
                     await conversations.write_turn(session, conversation, said)
                     await session.flush()
+
+
+def _last_reply(conversation: Conversation, token: str) -> Reply | None:
+    """Return what was replied to the request with this token; None when it is a new one."""
+    last = conversation.state.get(_ANSWERED, {})
+    if not token or last.get("token") != token:
+        return None
+    return Reply(last["say"], last["ends"])

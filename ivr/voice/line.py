@@ -5,7 +5,7 @@ The sweeper claims the rows whose time has come; two processes never get the sam
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import and_, func, not_, or_, update
@@ -13,7 +13,9 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
+from ivr.costs import usage
 from ivr.db.tables import Channel, Conversation
+from ivr.voice import bill
 from ivr.voice.commands import EndReason
 
 # Twilio: twiml/dial, timeLimit: four hours unless it says otherwise.
@@ -30,15 +32,22 @@ async def expect_end(session: AsyncSession, conversation_id: uuid.UUID, by: date
     )
 
 
-async def closed(session: AsyncSession, conversation_id: uuid.UUID, *, now: datetime) -> None:
+async def closed(
+    session: AsyncSession, call: Conversation, form: Mapping[str, str], *, now: datetime
+) -> None:
     """Note that the phone call is over: nothing of it goes on, whatever still comes.
 
-    Only the first one to say so is believed.
+    Only the first one to say so is believed, also about how long it took; `form` is what Twilio
+    said, if it was Twilio.
     """
-    await conversations.call_over(session, conversation_id, now=now)
+    if call.line_closed_at is None:
+        row = await conversations.by_id(session, call.id)
+        used = [bill.of_call(call, form, now=now), bill.of_gathers(row)]
+        await usage.note(session, call.tenant_id, call.id, used, now=now)
+    await conversations.call_over(session, call.id, now=now)
     await session.exec(
         update(Conversation)
-        .where(col(Conversation.id) == conversation_id)
+        .where(col(Conversation.id) == call.id)
         .values(line_closed_at=func.coalesce(Conversation.line_closed_at, now), line_due_at=None)
     )
 

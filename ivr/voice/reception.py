@@ -5,7 +5,6 @@ verbs behind a <Connect> that has an `action` never run (Twilio: twiml/connect).
 """
 
 import asyncio
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,20 +15,25 @@ import structlog
 
 from ivr import conversations, tenants
 from ivr.admission import Refusal
-from ivr.db.tables import Channel, Conversation, Tenant, utc_now
+from ivr.costs import budget, usage
+from ivr.db import Database
+from ivr.db.tables import Channel, Conversation, Tenant, TenantStatus, utc_now
 from ivr.errors import BadRequest
-from ivr.leads import intake, staff, tasks
+from ivr.leads import intake
+from ivr.leads.attention import staff, tasks
 from ivr.leads.intake import Enquiry
 from ivr.leads.profile import Profile
+from ivr.leads.profile.tenant_profile import now_open, own
 from ivr.runtime import State
 from ivr.vendors.twilio import TERMINAL
-from ivr.voice import gather, line, stream_token, transfer, twiml
+from ivr.voice import bill, gather, line, stream_token, transfer, twiml
 from ivr.voice.commands import INTERRUPTED, LOST_STREAM, EndReason
 from ivr.voice.gather import GatherDialogue, Reply
 
 STREAM_PATH = "/twilio/voice/stream"
 AFTER_PATH = "/twilio/voice/after"
 COLLECT_PATH = "/twilio/voice-ivr/collect"
+PAUSED = "called while the business was paused"
 NOBODY_THERE = "Sorry, nobody can take your call right now. We will call you back. Goodbye."
 
 # What a new stream can mend: it was not the model's fault, and the caller did not want to go.
@@ -64,13 +68,18 @@ class Reception:
         tenant, conversation = await self._begin(form)
         if conversation.line_closed_at is not None:  # its status has overtaken this
             return twiml.hangup()
-        profile = self.state["profiles"](tenant.profile)
+        if tenant.status != TenantStatus.ACTIVE:
+            return await self._note_paused(conversation)
+        profile = self._profile(tenant)
         live = self.state["live"]
         if live.is_draining and self.again_url is not None:
             await self._keep(conversation)
             return twiml.hold(self.again_url)  # who comes after us takes it
         if self.state["voice"] is None or live.is_draining:
             log.warning("no voice for this call", call_sid=conversation.session_key)
+            return await self._open_gather(tenant, profile, conversation)
+        if not await self._may_spend(tenant, conversation):
+            log.warning("the budget is spent", call_sid=conversation.session_key)
             return await self._open_gather(tenant, profile, conversation)
         if gather.is_turned_away(conversation):  # the same request again
             return await self._open_gather(tenant, profile, conversation)
@@ -86,13 +95,14 @@ class Reception:
         tenant, conversation = await self._begin(form)
         self.state["live"].asked(conversation.session_key)
         if form.get("CallStatus") in TERMINAL or conversation.line_closed_at is not None:
-            await self._line_closed(conversation)
+            await self._line_closed(conversation, form)
             return twiml.hangup()
-        profile = self.state["profiles"](tenant.profile)
+        profile = self._profile(tenant)
         reason = await self._await_reason(conversation)
         if reason in INTERRUPTED or _is_stranded(form, reason):
             return await self._go_on(tenant, profile, conversation, reason)
-        return await self._leave(profile, conversation, reason)
+        # Who was told that they are put through is, though the hours have ended meanwhile.
+        return await self._leave(own(self.state["profiles"], tenant), conversation, reason)
 
     async def status(self, form: Form) -> None:
         """Finish the conversation of a call that is over; repeats are harmless.
@@ -103,17 +113,19 @@ class Reception:
             return
         self.state["live"].withdraw(_required(form, "CallSid"))
         _, conversation = await self._begin(form)
-        await self._line_closed(conversation)
+        await self._line_closed(conversation, form)
 
     async def gather(self, form: Form) -> str:
         """Begin, or take up again, the conversation without a model."""
         tenant, conversation = await self._begin(form)
-        return await self._open_gather(tenant, self.state["profiles"](tenant.profile), conversation)
+        if tenant.status != TenantStatus.ACTIVE and not gather.is_under_way(conversation):
+            return await self._note_paused(conversation)
+        return await self._open_gather(tenant, self._profile(tenant), conversation)
 
     async def collect(self, form: Form) -> str:
         """Take one answer, spoken or keyed, and ask the next question."""
         tenant, conversation = await self._begin(form)
-        profile = self.state["profiles"](tenant.profile)
+        profile = self._profile(tenant)
         if self._is_too_long(conversation):
             return await self._say(profile, conversation, Reply(profile.closing, EndReason.LENGTH))
         dialogue = self._dialogue(tenant, profile, conversation)
@@ -122,12 +134,26 @@ class Reception:
         reply = await dialogue.hear(answer, keyed=bool(digits), token=self.token)
         return await self._say(profile, conversation, reply)
 
+    def _profile(self, tenant: Tenant) -> Profile:
+        """Return the tenant's profile as it is at this moment."""
+        return now_open(own(self.state["profiles"], tenant), tenant, self.now())
+
+    async def _note_paused(self, conversation: Conversation) -> str:
+        """Have the caller of a paused business called back; nobody answers."""
+        now = self.now()
+        async with self._db(conversation).write() as session:
+            row = await conversations.by_id(session, conversation.id)
+            await tasks.ask_call_back(session, row, PAUSED, now=now)
+            await conversations.call_over(session, row.id, reason="paused", now=now)
+            await line.expect_end(session, row.id, by=now + line.HANG_UP_TIME)
+        return twiml.busy()
+
     async def _begin(self, form: Form) -> tuple[Tenant, Conversation]:
         """Return the tenant and the conversation of a call, written down now if they were not."""
         now = self.now()
         called = form.get("To")
         async with self.state["db"].read() as session:
-            tenant = await tenants.by_called_number(session, called)
+            tenant = await tenants.by_call(session, _required(form, "CallSid"), called)
         enquiry = Enquiry(
             channel=Channel.VOICE,
             provider="twilio",
@@ -138,8 +164,10 @@ class Reception:
             now=now,
             payload=form,
         )
-        profile = self.state["profiles"](tenant.profile)
-        return tenant, await intake.begin(self.state["db"], tenant, profile, enquiry)
+        profile = own(self.state["profiles"], tenant)
+        db = self.state["db"].for_tenant(tenant.id)
+        on_duty = staff.on_duty(tenant, profile, self.state["settings"])
+        return tenant, await intake.begin(db, tenant, profile, enquiry, staff=on_duty)
 
     async def _go_on(
         self, tenant: Tenant, profile: Profile, conversation: Conversation, reason: str
@@ -172,38 +200,38 @@ class Reception:
     async def _turn_away(self, conversation: Conversation, refusal: Refusal) -> Conversation:
         """Have the caller called back, before anything is said; ask them for little."""
         log.warning("caller turned away", call_sid=conversation.session_key, why=str(refusal))
-        async with self.state["db"].write() as session:
+        async with self._db(conversation).write() as session:
             row = await conversations.by_id(session, conversation.id)
             await tasks.ask_call_back(session, row, f"all lines busy ({refusal})", now=self.now())
             gather.turn_away(row)
             return row
 
-    async def whisper(self, conversation_id: uuid.UUID) -> str:
-        """Tell whoever has picked up who is about to be connected, and why."""
-        async with self.state["db"].write() as session:
-            conversation = await conversations.by_id(session, conversation_id)
-            tenant = await session.get_one(Tenant, conversation.tenant_id)
-            profile = self.state["profiles"](tenant.profile)
-            words = await transfer.picked_up(session, conversation, profile, now=self.now())
-        return twiml.whisper(words, language=profile.language)
-
     async def _after_transfer(self, form: Form) -> str:
         """Return what follows a transfer (Twilio: twiml/dial, DialCallStatus)."""
-        if form["DialCallStatus"] in transfer.ANSWERED:
-            self.state["background"].start(self._transfer_over(form))
-            return twiml.hangup()
         tenant, conversation = await self._begin(form)
-        if form.get("CallStatus") in TERMINAL or conversation.line_closed_at is not None:
-            await self._line_closed(conversation)
+        # Not the profile of this moment: the hours may have ended while they spoke.
+        dialled = own(self.state["profiles"], tenant)
+        async with self._db(conversation).write() as session:
+            used = bill.of_transfer(conversation, form, dialled.transfer_number)
+            await usage.note(session, tenant.id, conversation.id, [used], now=self.now())
+            row = await conversations.by_id(session, conversation.id)
+            if is_taken := transfer.is_taken(row, dialled, form):
+                leg = form.get("DialCallSid", "")
+                await transfer.picked_up(session, row, leg=leg, now=self.now())
+                await transfer.over(session, conversation.id, now=self.now())
+        if is_taken:
             return twiml.hangup()
-        profile = self.state["profiles"](tenant.profile)
-        async with self.state["db"].write() as session:
+        if form.get("CallStatus") in TERMINAL or conversation.line_closed_at is not None:
+            await self._line_closed(conversation, form)
+            return twiml.hangup()
+        profile = self._profile(tenant)
+        async with self.state["db"].for_tenant(tenant.id).write() as session:
             goes_on = await transfer.nobody_picked_up(
                 session,
                 conversation.id,
                 profile,
-                staff.on_duty(profile, self.state["settings"]),
-                request=self.token,
+                staff.on_duty(tenant, profile, self.state["settings"]),
+                request=form.get("DialCallSid") or self.token,
                 now=self.now(),
             )
         self.state["outbox"].poke()
@@ -211,14 +239,27 @@ class Reception:
             return twiml.say_and_hangup(NOBODY_THERE, language=profile.language)
         return await self._go_on(tenant, profile, goes_on, EndReason.TRANSFER)
 
+    async def _may_spend(self, tenant: Tenant, conversation: Conversation) -> bool:
+        """Return whether the voice may answer: this machine's own costs nothing.
+
+        A call under way is brought to its end, whatever it costs.
+        """
+        voice = self.state["voice"]
+        if voice is None or voice.is_offline or conversation.streams:
+            return True
+        return await budget.may_spend(self._db(conversation), tenant, self.now())
+
+    def _db(self, conversation: Conversation) -> Database:
+        return self.state["db"].for_tenant(conversation.tenant_id)
+
     async def _keep(self, conversation: Conversation) -> None:
         """Let nobody finish the conversation while the call is on its way."""
-        async with self.state["db"].write() as session:
+        async with self._db(conversation).write() as session:
             await conversations.continue_until(session, conversation.id, self.now() + self._grace)
 
     async def _offer_again(self, conversation: Conversation) -> bool:
         """Keep a place for the call's next stream; False when nobody has come to it before."""
-        async with self.state["db"].write() as session:
+        async with self._db(conversation).write() as session:
             if not await conversations.stream_offered(session, conversation.id, request=self.token):
                 return False
         return self.state["live"].offer(conversation.session_key, comes_back=True) is None
@@ -234,8 +275,9 @@ class Reception:
     async def _await_reason(self, conversation: Conversation) -> str:
         """Return why the stream ended, as its carrier notes it; a dead one has lost it."""
         deadline = asyncio.get_running_loop().time() + _REASON_SECONDS
+        await self.state["live"].left(conversation.session_key, seconds=_REASON_SECONDS)
         while True:
-            async with self.state["db"].read() as session:
+            async with self._db(conversation).read() as session:
                 row = await conversations.by_id(session, conversation.id)
             if row.end_reason is not None:
                 return row.end_reason
@@ -256,7 +298,7 @@ class Reception:
 
     async def _stream_lost(self, row: Conversation) -> str:
         """Note that the stream is lost; return why, or what its carrier noted just before."""
-        async with self.state["db"].write() as session:
+        async with self._db(row).write() as session:
             await conversations.stream_lost(
                 session, row.id, stream=row.streams, reason=EndReason.SERVER_STOPPED
             )
@@ -276,7 +318,13 @@ class Reception:
         self, tenant: Tenant, profile: Profile, conversation: Conversation
     ) -> GatherDialogue:
         zone = ZoneInfo(tenant.timezone)
-        return GatherDialogue(self.state["db"], profile, conversation, zone=zone, now=self.now())
+        return GatherDialogue(
+            self._db(conversation),
+            profile,
+            conversation,
+            zone=zone,
+            now=self.now(),
+        )
 
     async def _say(self, profile: Profile, conversation: Conversation, reply: Reply) -> str:
         if reply.ends is None:
@@ -293,7 +341,7 @@ class Reception:
         if reason == EndReason.TRANSFER and profile.transfer_number:
             return await self._put_through(profile, conversation, profile.transfer_number, say=say)
         now = self.now()
-        async with self.state["db"].write() as session:
+        async with self._db(conversation).write() as session:
             await conversations.call_over(session, conversation.id, reason=reason, now=now)
             await line.expect_end(session, conversation.id, by=now + line.HANG_UP_TIME)
         return twiml.say_and_hangup(say, language=profile.language) if say else twiml.hangup()
@@ -301,26 +349,21 @@ class Reception:
     async def _put_through(
         self, profile: Profile, conversation: Conversation, number: str, *, say: str | None
     ) -> str:
-        async with self.state["db"].write() as session:
+        async with self._db(conversation).write() as session:
             await transfer.begin(session, conversation, now=self.now(), grace=self._grace)
         return twiml.dial(
             number,
             action_url=f"{self.base_url}{AFTER_PATH}",
-            whisper_url=transfer.whisper_url(self.base_url, conversation),
+            whisper_url=transfer.whisper_url(self.base_url, conversation, profile),
             say=say,
             language=profile.language,
         )
 
-    async def _transfer_over(self, form: Form) -> None:
-        _, conversation = await self._begin(form)
-        async with self.state["db"].write() as session:
-            await transfer.over(session, conversation.id, now=self.now())
-
-    async def _line_closed(self, conversation: Conversation) -> None:
-        async with self.state["db"].write() as session:
-            await line.closed(session, conversation.id, now=self.now())
+    async def _line_closed(self, conversation: Conversation, form: Form) -> None:
+        async with self._db(conversation).write() as session:
+            await line.closed(session, conversation, form, now=self.now())
             if conversation.end_reason == EndReason.TRANSFER:
-                await transfer.hung_up(session, conversation, now=self.now())
+                await transfer.hung_up(session, conversation, form, now=self.now())
 
     def _is_too_long(self, conversation: Conversation) -> bool:
         seconds = (self.now() - conversation.started_at).total_seconds()

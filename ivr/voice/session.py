@@ -23,20 +23,22 @@ from ivr.agent.tool_output import ToolOutput
 from ivr.agent.tool_schemas import voice_tools
 from ivr.agent.toolbox import ToolBox
 from ivr.conversations import Said
+from ivr.costs import usage
+from ivr.costs.usage import SoFar, Used
 from ivr.db.engine import patiently
 from ivr.db.tables import Conversation, Lead, Role, Tenant, Turn, utc_now
-from ivr.leads import identity
-from ivr.leads.handover import profile_of
+from ivr.leads.delivery.handover import profile_of
+from ivr.leads.people import identity
 from ivr.leads.profile import Profile
+from ivr.leads.profile.tenant_profile import now_open
 from ivr.runtime import State, VoiceModel
 from ivr.settings import Settings
 from ivr.turns import TurnWriter
-from ivr.voice import realtime, stream_net, transfer
+from ivr.voice import bill, realtime, stream_net, transfer
 from ivr.voice.bridge import Bridge, Outcome, Phone
 from ivr.voice.call import Call
 from ivr.voice.commands import EndReason, RecordTurn
 from ivr.voice.model_socket import connect_model
-from ivr.voice.prices import cost_usd
 from ivr.voice.script import Limits, Script
 
 # How much of what was said a stream that takes a call up again is told.
@@ -91,6 +93,7 @@ async def carry(state: State, conversation: Conversation, stream_sid: str, phone
     known = await _known(state, conversation)
     zone = ZoneInfo(known.tenant.timezone)
     writer = TurnWriter(state["turns"], conversation)
+    db = state["db"].for_tenant(conversation.tenant_id)
     bridge = Bridge(
         phone=phone,
         connect=partial(
@@ -107,30 +110,45 @@ async def carry(state: State, conversation: Conversation, stream_sid: str, phone
             time.monotonic(),
         ),
         effects=_Effects(
-            ToolBox(state["db"], known.profile, conversation, zone=zone),
+            ToolBox(db, known.profile, conversation, zone=zone),
             writer,
             position=known.turns[-1].position + 1 if known.turns else 0,
             stream=conversation.streams,
         ),
     )
     state["live"].attach(conversation.session_key, bridge)
+    began = time.monotonic()
     try:
         with state["leases"].hold(conversation.id, bridge.line_closed):
             try:
-                with stream_net.cut_off_when_overdue(
-                    bridge,
-                    started_at=conversation.started_at,
-                    now=utc_now(),
-                    longest_s=state["settings"].max_call_seconds,
-                ):
-                    await bridge.run()
+                await _run(state, conversation, voice, bridge)
             finally:
                 with anyio.CancelScope(shield=True):  # the server may be stopping
                     await writer.close()
     finally:
         with anyio.CancelScope(shield=True):  # the lead comes first
-            note = partial(_note_end, state, conversation, voice, bridge.outcome)
+            lasted = time.monotonic() - began
+            note = partial(_note_end, state, conversation, voice, bridge.outcome, lasted)
             await patiently(note, seconds=END_SECONDS)
+
+
+async def _run(state: State, conversation: Conversation, voice: VoiceModel, bridge: Bridge) -> None:
+    """Carry the call for as long as a call may last; what its models take is counted meanwhile."""
+    transcribes = state["settings"].openai_transcribe_model
+
+    def used() -> Sequence[Used]:
+        if voice.is_offline:
+            return ()
+        return bill.of_stream(conversation, voice, bridge.usage, transcribe_model=transcribes)
+
+    with stream_net.cut_off_when_overdue(
+        bridge,
+        started_at=conversation.started_at,
+        now=utc_now(),
+        longest_s=state["settings"].max_call_seconds,
+    ):
+        async with state["meter"].counts(conversation.tenant_id, conversation.id, used):
+            await bridge.run()
 
 
 def limits(settings: Settings) -> Limits:
@@ -151,16 +169,16 @@ def _time_left(whole: Limits, conversation: Conversation, now: datetime) -> Limi
 
 
 def _model(voice: VoiceModel, profile: Profile) -> str:
-    return f"{voice.model}/{profile.key}" if voice.is_offline else voice.model
+    return f"{voice.model}/{voice.named(profile)}" if voice.is_offline else voice.model
 
 
 async def _known(state: State, conversation: Conversation) -> Known:
-    async with state["db"].read() as session:
+    async with state["db"].for_tenant(conversation.tenant_id).read() as session:
         tenant = await session.get_one(Tenant, conversation.tenant_id)
         lead = await session.get_one(Lead, conversation.lead_id)
         return Known(
             tenant=tenant,
-            profile=profile_of(state["profiles"], tenant, lead),
+            profile=now_open(profile_of(state["profiles"], tenant, lead), tenant, utc_now()),
             values=await identity.known(session, conversation),
             turns=await conversations.transcript(session, conversation.id),
         )
@@ -196,27 +214,38 @@ def _script(settings: Settings, known: Known, conversation: Conversation, zone: 
 
 
 async def _note_end(
-    state: State, conversation: Conversation, voice: VoiceModel, outcome: Outcome | None
+    state: State,
+    conversation: Conversation,
+    voice: VoiceModel,
+    outcome: Outcome | None,
+    lasted_s: float,
 ) -> None:
     now = utc_now()
     grace = timedelta(seconds=state["settings"].episode_grace_seconds)
-    async with state["db"].write() as session:
+    transcribes = state["settings"].openai_transcribe_model
+    used: Sequence[Used] = ()
+    if outcome is not None:
+        used = bill.of_stream(conversation, voice, outcome.usage, transcribe_model=transcribes)
+    async with state["db"].for_tenant(conversation.tenant_id).write() as session:
+        whose = conversation.tenant_id, conversation.id
+        carried = bill.of_media(conversation, lasted_s)
+        is_new = await usage.note(session, *whose, [carried], now=now)
+        await usage.note_so_far(session, [SoFar(*whose, used)], now=now)
         await conversations.stream_closed(
             session,
             conversation.id,
             stream=conversation.streams,
             reason=outcome.reason if outcome else EndReason.INTERNAL_ERROR,
             finish_after=now + grace,
-            usage={"voice": _usage(voice, outcome)} if outcome else {},
+            usage={"voice": _counts(voice, outcome)} if outcome and is_new else {},
             now=now,
         )
 
 
-def _usage(voice: VoiceModel, outcome: Outcome) -> dict[str, Any]:
+def _counts(voice: VoiceModel, outcome: Outcome) -> dict[str, Any]:
     return {
         "model": voice.model,
         **asdict(outcome.usage),
         "interruptions": outcome.interruptions,
         "unknown_messages": outcome.unknown,
-        "cost_usd": 0.0 if voice.is_offline else cost_usd(voice.model, outcome.usage),
     }

@@ -139,9 +139,9 @@ class Sweeper:
 
     async def _close(self, call: Conversation) -> None:
         async with self.state["db"].write() as session:
-            await line.closed(session, call.id, now=self.clock())
+            await line.closed(session, call, {}, now=self.clock())
             if call.end_reason == EndReason.TRANSFER:
-                await transfer.hung_up(session, call, now=self.clock())
+                await transfer.hung_up(session, call, {}, now=self.clock())
 
     async def _ask_later(self, call: Conversation, problem: str, retry_after_s: float) -> None:
         now = self.clock()

@@ -3,6 +3,7 @@
 from twilio.twiml.voice_response import Connect, Dial, Gather, VoiceResponse
 
 RING_SECONDS = 20  # as long as people wait for somebody to pick up
+KEY_SECONDS = 4  # for who picked up to find the key
 # A request that meets a dying process is asked again, of the next one; Twilio does not send the
 # fragment (Twilio: webhooks connection overrides; 5xx and lost answers are not repeated else).
 ASK_AGAIN = "#rc=3&rp=all"
@@ -47,12 +48,33 @@ def say_and_hangup(text: str, *, language: str = "en-US") -> str:
     return str(response)
 
 
-def whisper(text: str | None, *, language: str = "en-US") -> str:
-    """Say something to who picked up; then, or with None at once, they are connected."""
+def whisper(text: str, *, language: str = "en-US") -> str:
+    """Say something to who picked up; then they are connected."""
     response = VoiceResponse()
-    if text:
-        response.say(text, language=language)
+    response.say(text, language=language)
     return str(response)
+
+
+def screen(text: str, action_url: str, *, language: str = "en-US") -> str:
+    """Say something to who picked up, twice; hang up on who presses no key, as a machine does."""
+    response = VoiceResponse()
+    for _ in range(2):
+        listen = Gather(
+            input="dtmf",
+            num_digits=1,
+            timeout=KEY_SECONDS,
+            action=f"{action_url}{ASK_AGAIN}",
+            method="POST",
+        )
+        listen.say(text, language=language)
+        response.append(listen)
+    response.hangup()
+    return str(response)
+
+
+def connect_both() -> str:
+    """Connect who picked up with the caller."""
+    return str(VoiceResponse())
 
 
 def hold(url: str) -> str:
@@ -61,6 +83,13 @@ def hold(url: str) -> str:
     response.say("One moment, please.")
     response.pause(length=2)
     response.redirect(f"{url}{ASK_AGAIN}", method="POST")
+    return str(response)
+
+
+def busy() -> str:
+    """Do not answer the call: the caller hears the line engaged, and nothing is charged."""
+    response = VoiceResponse()
+    response.reject(reason="busy")
     return str(response)
 
 

@@ -15,7 +15,9 @@ class Usage:
     cached_audio: int = 0
     text_out: int = 0
     audio_out: int = 0
-    transcribed_tokens: int = 0
+    transcribed_audio: int = 0
+    transcribed_text: int = 0
+    transcribed_out: int = 0
     transcribed_seconds: float = 0.0
 
     def receive(self, event: realtime.Event) -> None:
@@ -26,8 +28,14 @@ class Usage:
             ):
                 self._add_response(usage)
             case realtime.CallerTranscribed(usage=realtime.Usage() as usage):
-                self.transcribed_tokens += usage.input_tokens + usage.output_tokens
-                self.transcribed_seconds += usage.seconds
+                self._add_transcription(usage)
+
+    def _add_transcription(self, usage: realtime.Usage) -> None:
+        given = usage.input_token_details or realtime.InputTokenDetails()
+        self.transcribed_audio += usage.input_tokens - given.text_tokens
+        self.transcribed_text += given.text_tokens
+        self.transcribed_out += usage.output_tokens
+        self.transcribed_seconds += usage.seconds
 
     def _add_response(self, usage: realtime.Usage) -> None:
         given = usage.input_token_details or realtime.InputTokenDetails()

@@ -1,7 +1,7 @@
 """What all tests of whole calls share: a schedule that does not make them wait."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,8 @@ import pytest
 import structlog
 
 from ivr import logs
-from ivr.leads import conclusion, extraction, road, submissions
+from ivr.leads import conclusion, extraction, road
+from ivr.leads.delivery import submissions
 from ivr.voice import call, session
 
 Log = Callable[[], str]
@@ -34,13 +35,8 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> Limit:
 
 
 @pytest.fixture
-def log(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, log_pii: bool
-) -> Iterator[Log]:
+def log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, log_pii: bool) -> Log:
     """Configure logging as `ivr serve` does, and return a reader of what was logged so far."""
-    loggers = [logging.getLogger(), *map(logging.getLogger, (*logs._TAKEN_OVER, *logs._QUIET))]
-    before = [(logger, list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
-    config = structlog.get_config()
     logs.configure("console", log_pii)
     # Whatever an earlier test did to them: each module writes through a logger of its own, now.
     for module in (call, conclusion, extraction, road, submissions):
@@ -52,12 +48,7 @@ def log(
         text.append(capsys.readouterr().err)
         return "".join(text)
 
-    yield read
-    for logger, handlers, level, propagate in before:
-        logger.handlers[:], logger.propagate = handlers, propagate
-        logger.setLevel(level)
-    structlog.configure(**config)
-    structlog.contextvars.clear_contextvars()
+    return read
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ async def test_who_asks_the_model_for_a_person_is_called_back(sqlite_url: str) -
 
 
 async def test_who_is_put_through_to_nobody_is_called_back(sqlite_url: str, tmp_path: Path) -> None:
-    shipped = Path(profile.__file__).parent / "profiles" / "powersports.toml"
+    shipped = Path(profile.__file__).parents[1] / "profiles" / "powersports.toml"
     text = shipped.read_text(encoding="utf-8")
     path = tmp_path / "powersports.toml"
     path.write_text(text.replace("[target]", f'transfer_number = "{PERSON}"\n\n[target]', 1))

@@ -153,7 +153,7 @@ async def test_who_speaks_into_the_goodbye_is_listened_to(sqlite_url: str) -> No
 @pytest.fixture
 def with_person(tmp_path: Path) -> str:
     """The path of the powersports profile, with somebody to put callers through to."""
-    text = (Path(profile.__file__).parent / "profiles" / "powersports.toml").read_text(
+    text = (Path(profile.__file__).parents[1] / "profiles" / "powersports.toml").read_text(
         encoding="utf-8"
     )
     path = tmp_path / "powersports.toml"

@@ -24,7 +24,7 @@ from tools.scenarios import Scenario
 SCENARIO = short()
 PERSON = "+18005559999"
 SOON = timedelta(seconds=0.5)
-WITHIN_SECONDS = 10.0
+WITHIN_SECONDS = 30.0
 
 
 @pytest.fixture(autouse=True)
@@ -152,11 +152,12 @@ async def test_a_stream_that_is_open_when_its_call_is_over_is_closed(database_ur
 async def test_a_dead_connection_is_noticed_and_the_caller_gets_a_new_one(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge, "LOST_S", 0.5)
     async with world(sqlite_url, scenario=SCENARIO) as w:
         call = await answered(w)
         w.twilio.faults.frames_stop = True
-        page = await w.until_page(call, lambda page: not _is_streaming(page))
+        with monkeypatch.context() as soon:  # around the silence only: a busy machine pauses too
+            soon.setattr(bridge, "LOST_S", 0.5)
+            page = await w.until_page(call, lambda page: not _is_streaming(page))
         w.twilio.faults.frames_stop = False
         assert reason(page) == "phone_lost"
         await call.stream(2)
@@ -173,12 +174,12 @@ def _is_streaming(page: Page) -> bool:
 async def test_a_dead_connection_of_a_call_that_is_over_ends_it(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge, "LOST_S", 0.5)
     async with world(sqlite_url, scenario=SCENARIO, episode_grace_seconds=GRACE) as w:
         call = await answered(w)
         faults = w.twilio.faults
         faults.stop_without_close = faults.close_without_stop = faults.status_never = True
         await call.hang_up()
+        monkeypatch.setattr(bridge, "LOST_S", 0.5)
         page = await all_closed(w, call)
 
     assert reason(page) == "phone_lost"
@@ -295,7 +296,7 @@ async def test_whatever_the_call_thinks_it_ends_at_its_longest_time(
 
 
 async def test_a_long_talk_with_a_person_is_not_cut(sqlite_url: str, tmp_path: Path) -> None:
-    text = (Path(profile.__file__).parent / "profiles" / "powersports.toml").read_text()
+    text = (Path(profile.__file__).parents[1] / "profiles" / "powersports.toml").read_text()
     path = tmp_path / "powersports.toml"
     path.write_text(text.replace("[target]", f'transfer_number = "{PERSON}"\n\n[target]', 1))
     async with world(sqlite_url, scenario=_transfer(), profile=str(path)) as w:

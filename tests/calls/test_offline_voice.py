@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from ivr.app import create_app
 from ivr.db import Database
+from ivr.db.secret_key import hash_key
 from ivr.db.tables import Turn
 from ivr.settings import Settings
 from tests.calls.world import NPA_PASSWORD, NPA_USER, PUBLIC, SID, TOKEN
@@ -53,7 +54,7 @@ async def offline_world(
                 npa_api_password=NPA_PASSWORD,
             )
             async with serve(create_app(settings), listener=listener, ws_max_size=64 * 1024):
-                db = Database(settings.database_url)
+                db = Database(settings.database_url, hash_key=hash_key(settings))
                 try:
                     yield twilio, npa, CallPages(db)
                 finally:

@@ -58,7 +58,6 @@ async def test_turns_and_the_end_of_a_call_outlast_an_outage(
 ) -> None:
     for module in (turns, engine):
         monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(endpoints, "ANSWER_SECONDS", 0.2)  # the caller is told to call again soon
     with wire_to(postgres_url) as (wire, url):
         async with world(url, scenario=SCENARIO, episode_grace_seconds=GRACE) as w:
             with structlog.testing.capture_logs() as logs:
@@ -67,6 +66,7 @@ async def test_turns_and_the_end_of_a_call_outlast_an_outage(
                 await call.quiet()
                 await w.until_page(call, lambda page: len(page.turns) == 3)
                 wire.cut()
+                monkeypatch.setattr(endpoints, "ANSWER_SECONDS", 0.2)  # sorry, call again
                 await call.play(words("30093"))
                 await call.ended()
                 await until(lambda: str(logs).count("turns not written yet") > 3)

@@ -235,8 +235,8 @@ async def test_a_form_that_cannot_be_read_is_refused_in_words(sqlite_url: str, p
         form = {"From": FORM["From"], "To": FORM["To"], "CallStatus": "completed"}
         nameless = await post_signed(w, path, form)
         assert (await w.books()).conversations == []
-    assert (large.status_code, odd.status_code, nameless.status_code) == (400, 400, 400)
-    assert "65536 bytes" in large.json()["detail"]
+    assert (large.status_code, odd.status_code, nameless.status_code) == (413, 400, 400)
+    assert "32 KiB" in large.json()["detail"]
     assert "UTF-8" in odd.json()["detail"]
     assert "CallSid" in nameless.json()["detail"]
 

@@ -50,7 +50,7 @@ async def test_health_tells_what_answers_and_how_many_calls_there_are(sqlite_url
     async with world(sqlite_url) as w:
         call = await w.ring()
         await call.quiet()
-        health = await w.twilio.account.webhooks.send(f"{PUBLIC}/health", {}, method="GET")
+        health = await w.twilio.account.webhooks.send(f"{PUBLIC}/health/ready", {}, method="GET")
         await call.hang_up()
         await w.finished(call)
     assert health.status == 200
@@ -88,12 +88,13 @@ async def test_a_status_that_ends_nothing_changes_nothing(sqlite_url: str, statu
 async def test_a_database_that_is_locked_for_a_while_only_makes_the_caller_wait(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoints, "ANSWER_SECONDS", 0.2)
     async with world(sqlite_url) as w:
         locked = Database(sqlite_url)
-        async with locked.write():
-            call = await w.ring()
-            assert await call.said("One moment, please.")
+        with monkeypatch.context() as soon:
+            soon.setattr(endpoints, "ANSWER_SECONDS", 0.2)
+            async with locked.write():
+                call = await w.ring()
+                assert await call.said("One moment, please.")
         await locked.close()
         await call.quiet()
         await call.hang_up()

@@ -11,6 +11,7 @@ from sqlmodel import SQLModel, col, select
 
 from ivr.app import create_app
 from ivr.db import Database
+from ivr.db.secret_key import hash_key
 from ivr.db.tables import (
     Contact,
     Conversation,
@@ -192,7 +193,7 @@ async def world(
         ):
             settings = settings_for(database_url, openai, twilio, npa, **changes)
             async with AsyncExitStack() as resources, AsyncExitStack() as server:
-                db = Database(settings.database_url)
+                db = Database(settings.database_url, hash_key=hash_key(settings))
                 resources.push_async_callback(db.close)
                 w = World(settings, openai, twilio, npa, db, url, told, listener, server)
                 await w.start()

@@ -29,8 +29,9 @@ from ivr.db.tables import (
     Transition,
     Turn,
 )
-from ivr.leads import stages, values
+from ivr.leads import values
 from ivr.leads.profile import load_profile
+from ivr.leads.progress import profile_stages
 from tests.leads.cast import rows
 from tools.emulators.npa import NpaEmulator
 from tools.emulators.twilio.call import Call
@@ -117,7 +118,7 @@ def broken(books: Books, calls: Sequence[Call], npa: NpaEmulator) -> list[str]:
 def _wrong_stages(books: Books) -> Iterable[str]:
     """The stage is what the fields say; a merged lead has no fields any more, only a history."""
     for lead in _not_merged(books):
-        wanted = stages.stage_of(load_profile(lead.profile), books.known[lead.id])
+        wanted = profile_stages.stage_of(load_profile(lead.profile), books.known[lead.id])
         if lead.stage != wanted:
             yield f"lead {lead.id}: stage {lead.stage}, its fields say {wanted}"
 

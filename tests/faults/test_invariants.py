@@ -9,7 +9,7 @@ from ivr.db import Database
 from ivr.db.tables import Channel, Conversation, Lead, MergeRecord
 from tests.faults.invariants import broken, read_books
 from tests.leads.cast import NOW, rows
-from tests.leads.people import comes, says
+from tests.leads.people.acquaintances import comes, says
 from tools.emulators.npa import NpaEmulator
 
 NUMBERS = ("+17705550101", "+17705550102")

@@ -109,7 +109,7 @@ async def test_a_whole_call_keeps_to_the_protocol():
         assert await session.call_tool("save_field", name="full_name") == "{}"
         await session.received_event("response.create", nth=1)
         await session.say("Thank you, goodbye.")
-        outcome = await asyncio.wait_for(running, 5)
+        outcome = await asyncio.wait_for(running, 30)
 
         assert bytes(phone.heard) == session.audio_sent()
 
@@ -126,7 +126,7 @@ async def test_end_call_is_followed_by_a_farewell_and_the_hang_up():
         session = await openai.session()
         await session.sent_event("response.done")
         await session.call_tool("end_call", reason="complete")
-        outcome = await asyncio.wait_for(running, 5)
+        outcome = await asyncio.wait_for(running, 30)
 
     assert outcome.reason == "complete"
     assert effects.tools == ["end_call"]
@@ -146,13 +146,13 @@ async def test_a_barge_in_is_one_that_the_service_accepts(late):
         phone.listens = False
         session = await openai.session()
         await session.sent_event("response.output_audio.delta", nth=2)
-        await asyncio.wait_for(phone.spoken_to.wait(), 5)
+        await asyncio.wait_for(phone.spoken_to.wait(), 30)
         phone.says(LOUD, 20)
-        await asyncio.wait_for(phone.clears.wait(), 5)
+        await asyncio.wait_for(phone.clears.wait(), 30)
         truncate = await session.received_event("conversation.item.truncate")
         phone.says(QUIET, 5)
         await phone.close()
-        outcome = await asyncio.wait_for(running, 5)
+        outcome = await asyncio.wait_for(running, 30)
 
     assert truncate["audio_end_ms"] <= 200  # nothing was echoed: within one mark of nothing
     assert outcome.reason == "caller_hung_up"
@@ -164,7 +164,7 @@ async def test_a_barge_in_is_one_that_the_service_accepts(late):
 async def test_a_refused_model_leaves_the_caller_to_the_fallback(status):
     async with emulated(allow_violations=True) as (openai, _, _, running):
         openai.faults.refuse_upgrade = status
-        outcome = await asyncio.wait_for(running, 5)
+        outcome = await asyncio.wait_for(running, 30)
 
     assert outcome.reason == "model_refused"
 
@@ -176,7 +176,7 @@ async def test_odd_messages_do_no_harm(fault):
         session = await openai.session()
         await session.sent_event("response.done")
         await session.say("Thank you, goodbye.")
-        outcome = await asyncio.wait_for(running, 5)
+        outcome = await asyncio.wait_for(running, 30)
 
         assert bytes(phone.heard) == session.audio_sent()
 
@@ -190,7 +190,7 @@ async def test_a_model_that_dies_again_in_the_middle_of_an_answer():
             session = await openai.session(index)
             await session.sent_event("session.updated" if index else "response.done")
             session.abort()
-        outcome = await asyncio.wait_for(running, 5)
+        outcome = await asyncio.wait_for(running, 30)
 
     assert outcome.reason == "model_lost"
 
@@ -198,7 +198,7 @@ async def test_a_model_that_dies_again_in_the_middle_of_an_answer():
 async def test_a_model_that_accepts_and_never_says_a_word():
     async with emulated(limits=Limits(ready_s=0.05)) as (openai, _, _, running):
         openai.faults.silent = True
-        outcome = await asyncio.wait_for(running, 5)
+        outcome = await asyncio.wait_for(running, 30)
 
     assert outcome.reason == "model_silent"
 
@@ -206,6 +206,6 @@ async def test_a_model_that_accepts_and_never_says_a_word():
 async def test_a_model_whose_answers_all_fail():
     async with emulated() as (openai, _, _, running):
         openai.faults.response_fails = "server_error"
-        outcome = await asyncio.wait_for(running, 5)
+        outcome = await asyncio.wait_for(running, 30)
 
     assert outcome.reason == "model_failed"

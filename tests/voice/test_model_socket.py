@@ -34,7 +34,7 @@ async def test_messages_arrive_whole_and_in_order_also_those_before_anybody_list
         for text in ("one", "x" * 70_000, ["in two ", "parts"], b"binary", "last"):
             await model.send(text)
         await model.close()
-        await asyncio.wait_for(listening, 5)
+        await asyncio.wait_for(listening, 30)
 
     assert heard == [
         b"session.created",
@@ -52,7 +52,7 @@ async def test_what_is_written_arrives_in_order_and_nothing_waits():
         for text in texts:
             socket.write(text)
 
-        assert [await asyncio.wait_for(model.recv(), 5) for _ in texts] == texts
+        assert [await asyncio.wait_for(model.recv(), 30) for _ in texts] == texts
         assert socket.unsent == 0
 
 
@@ -60,5 +60,5 @@ async def test_a_connection_that_breaks_is_no_good_end():
     async with connected() as (socket, model):
         model.transport.abort()
         with pytest.raises(ConnectionClosedError):
-            await asyncio.wait_for(socket.listen(lambda message: None), 5)
+            await asyncio.wait_for(socket.listen(lambda message: None), 30)
         socket.write("to nobody")

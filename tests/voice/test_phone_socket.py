@@ -38,7 +38,7 @@ class Stream:
         self.is_over.set()
 
     async def hears(self):
-        return await asyncio.wait_for(self.texts.get(), 5)
+        return await asyncio.wait_for(self.texts.get(), 30)
 
     def _hear(self, text):
         self.texts.put_nowait(text)
@@ -78,14 +78,14 @@ async def test_what_is_heard_belongs_to_the_call_in_the_log():
         await client.send("a frame")
         await client.send("another")
 
-        assert [await asyncio.wait_for(stream.calls.get(), 5) for _ in range(2)] == ["CA1", "CA1"]
+        assert [await asyncio.wait_for(stream.calls.get(), 30) for _ in range(2)] == ["CA1", "CA1"]
 
 
 async def test_what_is_written_arrives():
     async with streaming() as (stream, client):
         await client.send("ping me")
 
-        assert await asyncio.wait_for(client.recv(), 5) == "here I am"
+        assert await asyncio.wait_for(client.recv(), 30) == "here I am"
         assert stream.socket.unsent == 0
 
 
@@ -101,13 +101,13 @@ async def test_pings_are_answered():
         await client.send("a frame")
         await stream.hears()
 
-        await asyncio.wait_for(await client.ping(), 5)
+        await asyncio.wait_for(await client.ping(), 30)
 
 
 async def test_a_client_that_leaves_ends_the_stream():
     async with streaming() as (stream, client):
         await client.close()
-        await asyncio.wait_for(stream.is_over.wait(), 5)
+        await asyncio.wait_for(stream.is_over.wait(), 30)
         stream.socket.write("to nobody")
 
     assert client.close_code == 1000
@@ -118,7 +118,7 @@ async def test_a_connection_that_breaks_ends_the_stream():
         await client.send("a frame")
         await stream.hears()
         client.transport.abort()
-        await asyncio.wait_for(stream.is_over.wait(), 5)
+        await asyncio.wait_for(stream.is_over.wait(), 30)
         stream.socket.write("to nobody")
 
 
@@ -127,8 +127,8 @@ async def test_closing_it_says_goodbye_and_ends_the_stream():
         await client.send("a frame")
         await stream.hears()
         await stream.socket.close()
-        await asyncio.wait_for(stream.is_over.wait(), 5)
-        await asyncio.wait_for(client.wait_closed(), 5)
+        await asyncio.wait_for(stream.is_over.wait(), 30)
+        await asyncio.wait_for(client.wait_closed(), 30)
 
     assert client.close_code == 1000
 
@@ -147,8 +147,8 @@ async def test_what_breaks_the_protocol_is_refused(frame, code):
         await client.send("a frame")
         await stream.hears()
         client.transport.write(frame.serialize(mask=True))
-        await asyncio.wait_for(stream.is_over.wait(), 5)
-        await asyncio.wait_for(client.wait_closed(), 5)
+        await asyncio.wait_for(stream.is_over.wait(), 30)
+        await asyncio.wait_for(client.wait_closed(), 30)
 
     assert client.close_code == code
 
@@ -158,4 +158,4 @@ async def test_a_client_that_speaks_binary_is_no_twilio():
         await client.send("a frame")
         await client.send(b"\x00")
 
-        await asyncio.wait_for(stream.is_over.wait(), 5)
+        await asyncio.wait_for(stream.is_over.wait(), 30)

@@ -35,7 +35,7 @@ async def test_a_phone_that_keeps_sending_is_cut_off_at_the_longest_time():
             with stream_net.cut_off_when_overdue(
                 line.bridge, started_at=past, now=NOW, longest_s=900
             ):
-                await asyncio.wait_for(line.phone.is_closed.wait(), 5)
+                await asyncio.wait_for(line.phone.is_closed.wait(), 30)
         sending.cancel()
 
     assert line.outcome.reason == EndReason.OVERDUE
@@ -59,7 +59,7 @@ async def test_the_length_of_a_call_counts_from_its_ring_whatever_stream_it_is(m
         began = loop.time()
         rang = NOW - timedelta(seconds=899.9)
         with stream_net.cut_off_when_overdue(line.bridge, started_at=rang, now=NOW, longest_s=900):
-            await asyncio.wait_for(line.phone.is_closed.wait(), 5)
+            await asyncio.wait_for(line.phone.is_closed.wait(), 30)
         lasted = loop.time() - began
 
     assert lasted >= 0.09
@@ -90,10 +90,10 @@ async def test_the_word_that_the_call_is_over_ends_the_stream():
 
 
 async def test_a_phone_that_sends_nothing_any_more_is_lost(monkeypatch):
-    monkeypatch.setattr(bridge_module, "LOST_S", 0.1)
     monkeypatch.setattr(bridge_module, "HEARTBEAT_S", 0.02)
     async with carried() as line:
         await greet(line)
+        monkeypatch.setattr(bridge_module, "LOST_S", 0.1)
 
     assert line.outcome.reason == EndReason.PHONE_LOST
     assert line.phone.is_closed.is_set()
@@ -151,7 +151,7 @@ async def test_a_model_that_does_not_let_its_socket_close_is_cut_off(monkeypatch
         assert time.monotonic() - began < 1
         (peer,) = peers
         peer.transport.resume_reading()
-        await asyncio.wait_for(peer.is_gone.wait(), 5)
+        await asyncio.wait_for(peer.is_gone.wait(), 30)
 
 
 async def test_a_model_that_hangs_while_its_session_opens_is_left():
@@ -169,4 +169,4 @@ async def test_a_model_that_hangs_while_its_session_opens_is_left():
         with pytest.raises(TimeoutError):
             async with connect_model(url, "gpt-realtime", "key", open_timeout_s=0.1):
                 raise AssertionError("no session was opened")
-        await asyncio.wait_for(is_gone.wait(), 5)
+        await asyncio.wait_for(is_gone.wait(), 30)

@@ -20,9 +20,9 @@ from ivr.db import Database
 from ivr.db.tables import Conversation, ConversationStatus
 from ivr.jobs import Jobs
 from ivr.leads import seat
+from ivr.leads.delivery.submissions import Submissions
 from ivr.leads.profile import load_profile
 from ivr.leads.road import Road
-from ivr.leads.submissions import Submissions
 from ivr.vendors.twilio import TwilioRest
 from ivr.voice import line
 from ivr.voice import sweeper as sweeper_module
@@ -330,8 +330,8 @@ async def test_in_the_end_the_call_is_given_up_and_an_operator_told(db: Database
 async def test_a_call_that_is_over_is_not_taken_up_again(db: Database) -> None:
     conversation = await call(db)
     async with db.write() as session:
-        await line.closed(session, conversation.id, now=NOW)
-        await line.closed(session, conversation.id, now=NOW + SECOND)
+        await line.closed(session, conversation, {}, now=NOW)
+        await line.closed(session, conversation, {}, now=NOW + SECOND)
         await conversations.continue_until(session, conversation.id, NOW + 90 * SECOND)
         await line.expect_end(session, conversation.id, by=NOW + SECOND)
 

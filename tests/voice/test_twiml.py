@@ -50,7 +50,15 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
             twiml.whisper("A call for you."),
             '<Response><Say language="en-US">A call for you.</Say></Response>',
         ),
-        (twiml.whisper(None), "<Response />"),
+        (
+            twiml.screen("Press 1.", "https://h/whisper?key=1"),
+            "<Response>"
+            + '<Gather action="https://h/whisper?key=1#rc=3&amp;rp=all" input="dtmf" method="POST" '
+            'numDigits="1" timeout="4"><Say language="en-US">Press 1.</Say></Gather>'
+            * 2
+            + "<Hangup /></Response>",
+        ),
+        (twiml.connect_both(), "<Response />"),
         (
             twiml.hold("https://h/voice?try=2"),
             '<Response><Say>One moment, please.</Say><Pause length="2" />'
