@@ -7,11 +7,10 @@ stands behind the answer. On channels that answer by message all that waits gets
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -21,12 +20,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from ivr import conversations
 from ivr.agent import escalation, text_turn
 from ivr.agent.text_assistant import TextAssistant, TextReply
-from ivr.channels import answers, lease
-from ivr.channels.batch import TO_PERSON, Batch, Decision, Handover, Settled
+from ivr.channels import answers, case, lease
+from ivr.channels.batch import Batch, Decision, Handover, Settled
 from ivr.channels.first_word import FirstWord
 from ivr.channels.inbound import Answer
 from ivr.channels.lease import LEASE
-from ivr.db.engine import patiently
+from ivr.costs import budget, usage
+from ivr.db import Database
+from ivr.db.engine import despite_races, patiently
 from ivr.db.tables import (
     Channel,
     Conversation,
@@ -37,13 +38,17 @@ from ivr.db.tables import (
     Lead,
     Purpose,
     Tenant,
+    TenantStatus,
     Trigger,
     utc_now,
 )
 from ivr.errors import DatabaseDown
-from ivr.leads import escalations, identity, staff, tasks, values
-from ivr.leads.handover import profile_named
-from ivr.leads.person import tells_who
+from ivr.leads import values
+from ivr.leads.attention import escalations, staff, tasks
+from ivr.leads.delivery.handover import profile_named
+from ivr.leads.people import identity
+from ivr.leads.people.person import tells_who
+from ivr.leads.profile.tenant_profile import now_open
 from ivr.messages import store
 from ivr.runtime import State
 
@@ -91,6 +96,9 @@ class Clerk:
             for conversation_id, until in self.held.items():
                 await lease.give_up(session, conversation_id, until)
 
+    def _db(self, batch: Batch) -> Database:
+        return self.state["db"].for_tenant(batch.tenant.id)
+
     # --- claim
 
     async def _claim(self, conversation_id: uuid.UUID) -> Batch | None:
@@ -110,10 +118,10 @@ class Clerk:
     async def _batch(
         self, session: AsyncSession, conversation: Conversation, until: datetime
     ) -> Batch | None:
-        query = unanswered().where(InboundEvent.conversation_id == conversation.id)
+        query = answers.unanswered(conversation)
         if conversation.channel not in Channel.by_message():
             query = query.limit(1)
-        events = (await session.exec(query.order_by(col(InboundEvent.id)))).all()
+        events = (await session.exec(query)).all()
         if not events:
             return None
         for event in events:
@@ -125,7 +133,9 @@ class Clerk:
         return Batch(
             lease=until,
             tenant=tenant,
-            profile=profile_named(self.state["profiles"], tenant, profile),
+            profile=now_open(
+                profile_named(self.state["profiles"], tenant, profile), tenant, self.clock()
+            ),
             conversation=conversation,
             events=tuple(events),
             exchanges=exchanges,
@@ -139,25 +149,30 @@ class Clerk:
         if batch.is_silent:
             return Decision(SILENCE)
         if (handover := await self._rule(batch)) is not None:  # no model is needed for that
-            return Decision(TextReply(text=TO_PERSON, by="rules"), handover)
+            return Decision(TextReply(text=batch.to_person, by="rules"), handover)
+        may_spend = await budget.may_spend(self._db(batch), batch.tenant, self.clock())
+        assistant = self._assistant(batch, may_spend=may_spend)
         try:
             async with asyncio.timeout(REPLY_SECONDS):
-                reply = await self._assistant(batch).reply(batch.conversation, batch.turn)
+                reply = await assistant.reply(batch.conversation, batch.turn)
         except DatabaseDown:
             raise
         except Exception:  # whatever broke, the contact gets a word and a person gets the task
             log.exception("no answer", conversation_id=str(batch.conversation.id))
-            return Decision(TextReply(text=answers.LATER, by="rules"), is_broken=True)
-        return Decision(reply, await self._handover(batch, reply))
+            broken = TextReply(text=answers.LATER, by="rules")
+            return Decision(broken, is_broken=True, used=assistant.bill.rows())
+        handover = await self._handover(batch, reply)
+        return Decision(reply, handover, used=assistant.bill.rows())
 
-    def _assistant(self, batch: Batch) -> TextAssistant:
+    def _assistant(self, batch: Batch, *, may_spend: bool) -> TextAssistant:
         return TextAssistant(
-            self.state["db"],
+            self._db(batch),
             batch.profile,
             self.state["text_models"],
             self.state["settings"],
             zone=ZoneInfo(batch.tenant.timezone),
             now=self.clock(),
+            may_spend=may_spend,
         )
 
     async def _handover(self, batch: Batch, reply: TextReply) -> Handover | None:
@@ -165,8 +180,9 @@ class Clerk:
             return reply.escalate, reply.reason
         worth = None
         if batch.profile.escalation.high_value is not None:
-            async with self.state["db"].read() as session:
-                worth = _worth(await values.current(session, batch.conversation.lead_id))
+            async with self._db(batch).read() as session:
+                held = await values.current(session, batch.conversation.lead_id)
+            worth = _worth(held.values(), escalation.value_currency(batch.profile))
         return await self._rule(batch, confidence=reply.confidence, value=worth)
 
     async def _rule(
@@ -181,7 +197,7 @@ class Clerk:
         )
         if found is None or found[0] not in _ONCE:
             return found
-        async with self.state["db"].read() as session:
+        async with self._db(batch).read() as session:
             return None if found[0] in await _raised(session, batch.conversation) else found
 
     # --- settle
@@ -192,8 +208,7 @@ class Clerk:
         if not decision.is_broken and not tells_who(batch.profile, told):
             return
         try:
-            async with self.state["db"].write() as session:
-                await identity.settle(session, batch.conversation, batch.profile, now=self.clock())
+            await despite_races(lambda: self._settle_who(batch))
         except DatabaseDown:
             raise
         except (
@@ -201,16 +216,25 @@ class Clerk:
         ):  # it is tried again with the next one that tells who, and when the road ends
             log.exception("identity not settled", conversation_id=str(batch.conversation.id))
 
+    async def _settle_who(self, batch: Batch) -> None:
+        async with self._db(batch).write() as session:
+            await identity.settle(session, batch.conversation, batch.profile, now=self.clock())
+
     async def _settle(self, batch: Batch, decision: Decision) -> Settled | None:
         """Commit the answer; None when the lease ran out and somebody else was faster."""
         now = self.clock()
-        async with self.state["db"].write() as session:
+        async with self._db(batch).write() as session:
+            whose = batch.tenant.id, batch.conversation.id
+            is_new = await usage.note(session, *whose, decision.used, now=now)
             conversation = await lease.lay_down(session, batch.conversation.id, batch.lease)
             if conversation is None:
                 log.warning("answered elsewhere", conversation_id=str(batch.conversation.id))
                 return None
             if conversation.assistant_paused:  # a person took it while the answer was worked out
-                decision = Decision(replace(SILENCE, usage=decision.reply.usage))
+                reply = replace(SILENCE, usage=decision.reply.usage)
+                decision = Decision(reply, used=decision.used)
+            if is_new:
+                conversations.add_usage(conversation, decision.reply.usage)
             return await self._write(session, batch, conversation, decision, now=now)
 
     async def _write(
@@ -225,16 +249,19 @@ class Clerk:
         reply = decision.reply
         conversation.state = {**conversation.state, **reply.state}
         conversation.language = reply.language or conversation.language
-        conversations.add_usage(conversation, reply.usage)
-        text = decision.text or _instead(batch)
+        text = decision.words(batch) or _instead(batch)
+        if batch.tenant.status != TenantStatus.ACTIVE:
+            await tasks.ask_write_back(session, conversation, case.PAUSED, now=now)
         is_asked = await self._ask_by_message(session, batch, conversation, now=now)
         if is_asked:
             text = ASKED_BY_MESSAGE
-        if text:
-            await answers.write_reply(session, conversation, batch.events[-1], text, now=now)
         is_sent = bool(text) and self._goes_by_message(conversation)
-        if is_sent:
-            await store.queue(session, conversation, text, purpose=Purpose.REPLY, now=now)
+        if text:
+            turn = await answers.write_reply(session, conversation, batch.events[-1], text, now=now)
+            if is_sent:
+                await store.queue(
+                    session, conversation, text, purpose=Purpose.REPLY, turn=turn, now=now
+                )
         if decision.handover is not None or decision.is_broken:
             await self._hand_over(session, batch, conversation, decision, now=now)
             await session.flush()
@@ -297,7 +324,7 @@ class Clerk:
             reason,
             now=now,
             profile=batch.profile,
-            staff=staff.on_duty(batch.profile, self.state["settings"]),
+            staff=staff.on_duty(batch.tenant, batch.profile, self.state["settings"]),
         )
 
     async def _time_its_end(
@@ -315,19 +342,14 @@ class Clerk:
             reason = reply.ends or "complete"
             await conversations.call_over(session, conversation.id, now=now, reason=reason)
             return
+        if conversation.end_reason == conversations.OPTED_OUT:  # while this was worked out
+            return
         silence = self._silence
         known = values.told(values.choose(rows))
         if all(field.key in known for field in batch.profile.required):
             silence = min(silence, COMPLETE_SILENCE)
         if not _is_kept_open(conversation, now + silence):
             await conversations.continue_until(session, conversation.id, now + silence)
-
-
-def unanswered() -> Any:
-    """Return the query for events that wait for an answer."""
-    return select(InboundEvent).where(
-        col(InboundEvent.answered_at).is_(None), col(InboundEvent.conversation_id).is_not(None)
-    )
 
 
 async def _waits(session: AsyncSession, conversation: Conversation) -> bool:
@@ -358,7 +380,10 @@ async def _raised(session: AsyncSession, conversation: Conversation) -> frozense
     return frozenset((await session.exec(query)).all())
 
 
-def _worth(held: Any) -> int | None:
-    """Return the largest amount that the contact named, in minor units."""
-    amounts = [row.details["minor_units"] for row in held.values() if "minor_units" in row.details]
-    return max(map(int, amounts), default=None)
+def _worth(held: Iterable[FieldValue], currency: str) -> int | None:
+    """Return the largest amount that the contact named in this currency, in minor units.
+
+    What is named in another one is not compared: we know no rates.
+    """
+    named = [row.details for row in held if row.details.get("currency") == currency]
+    return max((int(details["minor_units"]) for details in named), default=None)

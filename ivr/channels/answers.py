@@ -5,14 +5,15 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
 from ivr.channels.inbound import Answer, Inbound
 from ivr.db.tables import Conversation, FieldValue, InboundEvent, Lead, Role, Turn
-from ivr.leads import funnel, identity
+from ivr.leads.people import identity
 from ivr.leads.profile import Profile
+from ivr.leads.progress import funnel
 
 LATER = "Thank you. We have your message, and a person will get back to you."
 
@@ -25,6 +26,13 @@ def kept(inbound: Inbound) -> dict[str, Any]:
 def text_of(event: InboundEvent) -> str:
     """Return what the contact said with an event, "" for e.g. a form without a message."""
     return str(event.payload["text"])
+
+
+def unanswered(conversation: Conversation) -> Any:
+    """Return the query for the events that wait for an answer, in the order of their coming."""
+    this = InboundEvent.conversation_id == conversation.id
+    waits = select(InboundEvent).where(col(InboundEvent.answered_at).is_(None), this)
+    return waits.order_by(col(InboundEvent.id))
 
 
 async def write_turn(
@@ -50,16 +58,18 @@ async def write_reply(
     text: str,
     *,
     now: datetime,
-) -> None:
-    """Write down what was said to an event, the last one of those that it answers."""
+) -> str:
+    """Write down what was said to the last event of those that it answers; return its item id."""
+    item_id = f"out_{event.id}"
     await conversations.write_behind(
         session,
         conversation,
-        item_id=f"out_{event.id}",
+        item_id=item_id,
         role=Role.ASSISTANT,
         text=text,
         said_at=now,
     )
+    return item_id
 
 
 async def give(

@@ -1,14 +1,17 @@
 """What waits for one answer, what was decided about it, and what came of that. Plain data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from ivr.agent.opening import when
+from ivr.agent.phrases import Phrases
 from ivr.agent.text_assistant import TextReply
 from ivr.agent.text_turn import TextTurn
 from ivr.channels import answers
-from ivr.channels.case import ACTIVE
 from ivr.channels.inbound import Answer
-from ivr.db.tables import Conversation, InboundEvent, Tenant, Trigger
+from ivr.costs.usage import Used
+from ivr.db.tables import Conversation, InboundEvent, Tenant, TenantStatus, Trigger
 from ivr.leads.profile import Profile
 
 TO_PERSON = "I will hand you over to a person from our team. They will reply to you here."
@@ -41,24 +44,34 @@ class Batch:
         return {row.name for row in rows if row.created_at >= since}
 
     @property
+    def to_person(self) -> str:
+        """What the contact is told when a person takes over, or will once somebody is there."""
+        language = self.conversation.language or self.profile.languages[0]
+        opens = when(self.profile, language)
+        return Phrases(language, "text").say("closed", when=opens) if opens else TO_PERSON
+
+    @property
     def is_silent(self) -> bool:
         """Whether a person has taken the conversation, or the business, since it was written."""
-        return self.conversation.assistant_paused or self.tenant.status != ACTIVE
+        return self.conversation.assistant_paused or self.tenant.status != TenantStatus.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is said, and why a person is to take over; `is_broken`: the assistant had no answer."""
+    """What is said, and why a person is to take over; `is_broken`: the assistant had no answer.
+
+    `used` is what models took for it.
+    """
 
     reply: TextReply
     handover: Handover | None = None
     is_broken: bool = False
+    used: Sequence[Used] = ()
 
-    @property
-    def text(self) -> str:
-        """The words for the contact, who is told of a person who takes over."""
+    def words(self, batch: Batch) -> str:
+        """Return what the contact gets, who is told of a person who takes over."""
         is_told = self.handover is None or self.reply.escalate is not None
-        return self.reply.text if is_told else TO_PERSON
+        return self.reply.text if is_told else batch.to_person
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from datetime import timedelta
 from ivr.channels.first_word import FirstWord
 from ivr.channels.inbound import Inbound
 from ivr.db.tables import Tenant
+from ivr.leads.attention.staff import Staff
 from ivr.leads.profile import Profile
-from ivr.leads.staff import Staff
 
-ACTIVE = "active"  # a tenant that is not paused
+PAUSED = "came while the business was paused"  # why a person is to write back
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from pydantic import AliasChoices, BaseModel, Field
 
 from ivr.channels import json_door
 from ivr.channels.inbound import Inbound
-from ivr.channels.json_door import EventId, JsonRoute, Name, Said, Text, TheDesk
+from ivr.channels.json_door import EventId, Name, Said, Text, TheDesk
 from ivr.db.tables import Channel, utc_now
-from ivr.doors.credentials import Staff
+from ivr.doors.credentials import TakesIn
+from ivr.doors.problems import problems_of
 from ivr.errors import BadRequest
 
-router = APIRouter(route_class=JsonRoute, tags=["chat"])
+router = APIRouter(tags=["chat"])
 
 
 class ChatMessage(BaseModel):
@@ -25,8 +26,8 @@ class ChatMessage(BaseModel):
     role: Literal["lead", "agent"] = "lead"
 
 
-@router.post("/chat")
-async def chat(body: ChatMessage, tenant: Staff, desk: TheDesk, key: EventId) -> Said:
+@router.post("/chat", responses=problems_of(404))
+async def chat(body: ChatMessage, tenant: TakesIn, desk: TheDesk, key: EventId) -> Said:
     """Answer a message; the same Idempotency-Key or `event_id` gets the same answer."""
     if body.role == "agent":
         raise BadRequest("role: commands of staff are not understood yet; expected lead")

@@ -16,7 +16,8 @@ from ivr import conversations
 from ivr.channels.json_door import Name, sound
 from ivr.conversations import ConversationStore
 from ivr.db.tables import Channel, Conversation, Role, Tenant, Turn
-from ivr.doors.credentials import IsPublic, Staff, Visitor
+from ivr.doors.credentials import IsPublic, ReadsConversations, Visitor
+from ivr.doors.problems import problems_of
 from ivr.errors import NotFound
 
 MOST = 200
@@ -45,7 +46,7 @@ class Lines(BaseModel):
     with_person: bool = Field(description="a person has the conversation, the assistant is silent")
 
 
-@router.get("/webhooks/live-chat/messages", tags=["webhooks"])
+@router.get("/webhooks/live-chat/messages", tags=["webhooks"], responses=problems_of(404))
 async def of_visitor(
     request: Request,
     tenant: Visitor,
@@ -54,7 +55,7 @@ async def of_visitor(
     after: After = -1,
 ) -> Lines:
     """Return what was said to a visitor; with a secret key also what the visitor said."""
-    async with request.state["db"].read() as session:
+    async with request.state["db"].for_tenant(tenant.id).read() as session:
         its_tenants = ConversationStore(session, tenant.id)
         conversation = await its_tenants.find(Channel.LIVE_CHAT, session_id)
         return await _lines(session, conversation, after, is_public=is_public)
@@ -62,10 +63,10 @@ async def of_visitor(
 
 @router.get("/chat/{conversation_id}/messages", tags=["chat"])
 async def of_chat(
-    request: Request, tenant: Staff, conversation_id: str, after: After = -1
+    request: Request, tenant: ReadsConversations, conversation_id: str, after: After = -1
 ) -> Lines:
     """Return what was said in a conversation of `/chat` or live chat."""
-    async with request.state["db"].read() as session:
+    async with request.state["db"].for_tenant(tenant.id).read() as session:
         conversation = await _chat(session, tenant, conversation_id)
         return await _lines(session, conversation, after)
 

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import or_
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from ivr.channels import receiving
@@ -22,10 +21,11 @@ from ivr.channels.case import Case
 from ivr.channels.first_word import FirstWord
 from ivr.channels.inbound import TEXT_CHANNELS, Answer, Inbound, Received
 from ivr.channels.lease import LEASE
-from ivr.db.engine import is_ending
+from ivr.db.engine import despite_races, is_ending
 from ivr.db.tables import Conversation, InboundEvent, Tenant, utc_now
 from ivr.errors import DatabaseDown
-from ivr.leads import staff
+from ivr.leads.attention import staff
+from ivr.leads.profile.tenant_profile import own
 from ivr.runtime import State
 
 # People send one thought in three messages; they get one answer.
@@ -38,7 +38,6 @@ SWEEP_SECONDS = 5.0
 SWEPT = 50  # conversations at once
 # Whoever received it is at it.
 LEFT_AFTER = timedelta(seconds=5)
-MOST_RACES = 5
 CLOSING_SECONDS = 3.0
 
 log = structlog.get_logger(__name__)
@@ -75,15 +74,14 @@ class Desk:
         that was another request's, and `DatabaseDown`.
         """
         case = self._case(tenant, inbound)
-        for _ in range(MOST_RACES):
-            try:
-                async with self._state["db"].write() as session:
-                    received = await receiving.write_down(session, case)
-                break
-            except IntegrityError:  # the same person wrote twice at once; now the rows are there
-                log.info("two messages at once", channel=inbound.channel)
-        else:
-            raise DatabaseDown("the same rows were written by others again and again")
+        db = self._state["db"].for_tenant(tenant.id)
+
+        async def write_down() -> Received:
+            async with db.write() as session:
+                return await receiving.write_down(session, case)
+
+        async with db.turn(receiving.turn_names(case)):
+            received = await despite_races(write_down)
         if received.answer is not None:
             self._state["outbox"].poke()  # a notice, or staff are told
         return received
@@ -134,7 +132,7 @@ class Desk:
 
     def _case(self, tenant: Tenant, inbound: Inbound) -> Case:
         settings = self._state["settings"]
-        profile = self._state["profiles"](tenant.profile)
+        profile = own(self._state["profiles"], tenant)
         silence = timedelta(hours=settings.text_silence_hours)
         can_send = self._state["twilio"] is not None
         return Case(
@@ -142,7 +140,7 @@ class Desk:
             profile=profile,
             inbound=inbound,
             silence=silence,
-            staff=staff.on_duty(profile, settings),
+            staff=staff.on_duty(tenant, profile, settings),
             first_word=FirstWord(tenant, profile, silence, can_send, inbound.now),
         )
 

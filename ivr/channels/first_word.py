@@ -11,11 +11,13 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.conversations import Said, next_position, write_turn
-from ivr.db.tables import Channel, Conversation, Message, Purpose, Role, Tenant
-from ivr.leads import intake, stages, tasks, values
+from ivr.db.tables import Channel, Conversation, Message, Purpose, Role, Tenant, TenantStatus
+from ivr.leads import intake, values
+from ivr.leads.attention import tasks
 from ivr.leads.follow_up import HOW_TO_STOP, ONCE_IN, is_mobile
 from ivr.leads.intake import Enquiry
 from ivr.leads.profile import Profile
+from ivr.leads.progress import stages
 from ivr.messages import consent, store
 
 MISSED = "Sorry we missed your call to {name}. What can we help you with?"
@@ -66,7 +68,9 @@ class FirstWord:
             said_at=self.now,
         )
         await write_turn(session, by_sms, said)
-        await store.queue(session, by_sms, text, purpose=Purpose.FOLLOW_UP, now=self.now)
+        await store.queue(
+            session, by_sms, text, purpose=Purpose.FOLLOW_UP, turn=said.item_id, now=self.now
+        )
         return text
 
     async def _conversation(
@@ -84,7 +88,8 @@ class FirstWord:
         return await intake.go_on(session, self.tenant, self.profile, enquiry, lead)
 
     async def _may_write(self, session: AsyncSession, number: str) -> bool:
-        if not self.can_send or self.tenant.status != "active" or not is_mobile(number):
+        is_active = self.tenant.status == TenantStatus.ACTIVE
+        if not self.can_send or not is_active or not is_mobile(number):
             return False
         if await consent.is_revoked(session, self.tenant.id, number, Channel.SMS):
             return False

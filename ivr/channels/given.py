@@ -9,9 +9,10 @@ from datetime import date, datetime
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.tables import Conversation, Source
-from ivr.leads import fields, stages, values
+from ivr.leads import fields, values
 from ivr.leads.fields import Accepted, Doubtful, Field, Refused
 from ivr.leads.profile import Profile
+from ivr.leads.progress import stages
 
 # The names that every business's form uses, by the field types that they answer.
 _COMMON = {"person_name": "name", "us_phone": "phone", "phone": "phone", "email": "email"}

@@ -1,27 +1,23 @@
-"""What the JSON doors share: a body of sane size, texts that a database can hold, names of events.
+"""What the JSON doors share: texts that a database can hold, names of events, the answer.
 
 A body is refused with problem details whatever is wrong with it; no door answers 5xx for it.
 """
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Header
-from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BaseModel, Field
 from starlette.requests import Request
-from starlette.responses import Response
 
 from ivr.channels.desk import Desk
 from ivr.channels.inbound import Answer, Inbound
 from ivr.db.engine import patiently, storable
 from ivr.db.tables import Tenant
-from ivr.errors import TooLarge, Unavailable
+from ivr.errors import Unavailable
 
-MOST_BODY_BYTES = 64 * 1024
 # A browser, or a proxy on the way, waits little longer than half a minute.
 ANSWER_SECONDS = 25.0
 RETRY_AFTER_SECONDS = 5
@@ -37,32 +33,6 @@ def sound(text: str) -> str:
 # What a name is meant for lies well below.
 Name = Annotated[str, AfterValidator(sound), Field(max_length=255)]
 Text = Annotated[str, AfterValidator(sound)]
-
-
-class BoundedRequest(Request):
-    """A request whose body is not read beyond what anybody needs."""
-
-    async def stream(self) -> AsyncGenerator[bytes, None]:
-        size = 0
-        async for chunk in super().stream():
-            size += len(chunk)
-            if size > MOST_BODY_BYTES:
-                raise TooLarge(f"the body: expected at most {MOST_BODY_BYTES // 1024} KiB")
-            yield chunk
-
-
-class JsonRoute(APIRoute):
-    """A route that reads a body with a limit, before anything tries to understand it."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def bounded(request: Request) -> Response:
-            request = BoundedRequest(request.scope, request.receive)
-            await request.body()
-            return await handle(request)
-
-        return bounded
 
 
 class Said(BaseModel):
@@ -85,7 +55,7 @@ def _desk(request: Request) -> Desk:
 
 
 def _event_id(
-    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)] = None,
 ) -> str | None:
     return idempotency_key or None
 

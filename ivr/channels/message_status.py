@@ -12,7 +12,7 @@ from ivr import tenants
 from ivr.db.engine import patiently
 from ivr.db.tables import utc_now
 from ivr.doors.twilio_form import signed_form
-from ivr.leads import tasks
+from ivr.leads.attention import tasks
 from ivr.messages import receipts
 from ivr.runtime import State
 from ivr.vendors.twilio_messages import WHATSAPP
@@ -26,9 +26,10 @@ async def status(request: Request[State]) -> Response:
     message_id = _uuid(request.query_params.get("message"))
 
     async def write() -> bool:
-        async with request.state["db"].write() as session:
-            number = form.get("From", "").removeprefix(WHATSAPP)
-            tenant = await tenants.by_called_number(session, number)
+        number = form.get("From", "").removeprefix(WHATSAPP)
+        async with request.state["db"].read() as session:
+            tenant = await tenants.by_message(session, message_id, number)
+        async with request.state["db"].for_tenant(tenant.id).write() as session:
             return await receipts.note(
                 session,
                 tenant.id,

@@ -14,16 +14,17 @@ from starlette.responses import JSONResponse, Response
 from ivr import tenants
 from ivr.channels import json_door
 from ivr.channels.inbound import Inbound
-from ivr.channels.json_door import EventId, JsonRoute, Name, Said, TheDesk
+from ivr.channels.json_door import EventId, Name, Said, TheDesk
 from ivr.channels.twilio_message import required
 from ivr.db.engine import storable
 from ivr.db.tables import Channel, Tenant, utc_now
-from ivr.doors.credentials import staff_of
+from ivr.doors.credentials import intake_of
+from ivr.doors.problems import problems_of
 from ivr.doors.twilio_form import SIGNATURE, signed_form
 from ivr.errors import Unprocessable
 from ivr.leads.intake import caller_number
 
-router = APIRouter(route_class=JsonRoute, tags=["webhooks"])
+router = APIRouter(tags=["webhooks"])
 # Twilio: voice call resource, CallStatus; twiml/dial, DialCallStatus
 MISSED = frozenset({"busy", "no-answer", "failed", "canceled"})
 
@@ -40,12 +41,17 @@ class MissedCall(BaseModel):
 _BODY = {"content": {"application/json": {"schema": MissedCall.model_json_schema()}}}
 
 
-@router.post("/webhooks/missed-call", response_model=Said, openapi_extra={"requestBody": _BODY})
+@router.post(
+    "/webhooks/missed-call",
+    response_model=Said,
+    responses=problems_of(401, 403, 503),
+    openapi_extra={"requestBody": _BODY},
+)
 async def missed_call(request: Request, desk: TheDesk, key: EventId) -> Response:
     """Make a lead of a call that nobody took, and write to the caller if we may."""
     if SIGNATURE in request.headers:
         return await _from_twilio(request, desk)
-    tenant = await staff_of(request)
+    tenant = await intake_of(request)
     inbound = _translate(await _read(request), key)
     answer = await json_door.converse(desk, tenant, inbound)
     return JSONResponse(json_door.said(answer).model_dump(mode="json"))
@@ -86,7 +92,7 @@ async def _from_twilio(request: Request[Any], desk: TheDesk) -> Response:
 
 async def _called(request: Request[Any], form: dict[str, str]) -> Tenant:
     async with request.state["db"].read() as session:
-        return await tenants.by_called_number(session, form.get("To"))
+        return await tenants.by_call(session, form.get("CallSid"), form.get("To"))
 
 
 def _from_form(form: dict[str, str]) -> Inbound:

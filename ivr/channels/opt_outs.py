@@ -6,6 +6,7 @@ does but us.
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ivr import conversations
 from ivr.channels.inbound import Inbound
 from ivr.db.engine import storable
 from ivr.db.tables import (
@@ -16,6 +17,7 @@ from ivr.db.tables import (
     ReviewItem,
     ReviewKind,
 )
+from ivr.leads.delivery import fitness, held_back
 from ivr.leads.profile import Profile
 from ivr.messages import consent, opt_out, store
 
@@ -28,11 +30,46 @@ async def note(
     """Write down what the message says about messages; return whether that ends the matter."""
     if inbound.consent and conversation.from_number:
         await _allow_by_form(session, inbound, conversation)
-    if inbound.channel not in Channel.by_message() or not inbound.address:
-        return False
-    was_revoked = await consent.is_revoked(
+    await _hold_back(session, inbound, conversation)
+    is_over = await _note(session, inbound, conversation, profile)
+    if (
+        is_over
+        and not conversation.assistant_paused
+        and await _is_refused(session, inbound, conversation)
+    ):
+        # Nobody answers any more: what they told goes on its way, without a leave to text them.
+        await conversations.call_over(
+            session, conversation.id, now=inbound.now, reason=conversations.OPTED_OUT
+        )
+    return is_over
+
+
+async def _hold_back(session: AsyncSession, inbound: Inbound, conversation: Conversation) -> None:
+    """Have nobody get what waits for the answer of who says that they are nobody's lead.
+
+    Should they go on as one all the same, their conversation is handed over when it ends.
+    """
+    if opt_out.asks_to_be_forgotten(inbound.text):
+        why = held_back.FORGET
+    elif opt_out.is_wrong_number(inbound.text):
+        why = held_back.WRONG_NUMBER
+    else:
+        return
+    await fitness.hold_waiting(session, conversation.lead_id, why, now=inbound.now)
+
+
+async def _is_refused(session: AsyncSession, inbound: Inbound, conversation: Conversation) -> bool:
+    return inbound.address is not None and await consent.is_revoked(
         session, conversation.tenant_id, inbound.address, inbound.channel
     )
+
+
+async def _note(
+    session: AsyncSession, inbound: Inbound, conversation: Conversation, profile: Profile
+) -> bool:
+    if inbound.channel not in Channel.by_message() or not inbound.address:
+        return False
+    was_revoked = await _is_refused(session, inbound, conversation)
     match opt_out.read(inbound.text, inbound.opt_out_type):
         case "stop":
             await _record(session, inbound, conversation, ConsentAction.REVOKED, "keyword")

@@ -5,27 +5,31 @@ conversation, message, consent, and the values that came along. Works out no ans
 """
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
 from ivr.channels import answers, given, opt_outs
-from ivr.channels.case import ACTIVE, Case
-from ivr.channels.inbound import Answer, Received
+from ivr.channels.case import PAUSED, Case
+from ivr.channels.inbound import Answer, Inbound, Received
 from ivr.conversations import ConversationStore
-from ivr.db.tables import Channel, Conversation, InboundEvent, Lead, Tenant
+from ivr.db.inserts import insert_into
+from ivr.db.tables import Channel, Conversation, InboundEvent, Lead, Tenant, TenantStatus
 from ivr.errors import Conflict, NotFound
-from ivr.leads import conclusion, escalations, intake, stages, values
+from ivr.leads import intake, values
+from ivr.leads.attention import escalations, hand_offs, tasks
 from ivr.leads.fields import Field
 from ivr.leads.intake import Enquiry
+from ivr.leads.people import at_once
+from ivr.leads.progress import stages
 from ivr.messages import store
 
-_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+MOST_SOURCE = 100  # characters
 
 
 async def write_down(session: AsyncSession, case: Case) -> Received:
@@ -46,13 +50,14 @@ async def write_down(session: AsyncSession, case: Case) -> Received:
     await _welcome(session, case, conversation, lead)
     answer = None
     if (words := await _said_instead(session, case, conversation)) is not None:
-        event = await session.get_one(InboundEvent, event_id)
-        await answers.write_turn(session, conversation, event)
+        events = await _answered_by_that(session, conversation, event_id)
+        for event in events:
+            await answers.write_turn(session, conversation, event)
         answer = await answers.give(
             session,
             case.profile,
             conversation,
-            [event],
+            events,
             words,
             rows=await values.history(session, conversation.lead_id),
             turn_count=await answers.contact_turns(session, conversation),
@@ -61,10 +66,26 @@ async def write_down(session: AsyncSession, case: Case) -> Received:
     return Received(case.tenant, event_id, conversation.id, answer)
 
 
+async def _answered_by_that(
+    session: AsyncSession, conversation: Conversation, event_id: int
+) -> Sequence[InboundEvent]:
+    """Return the event; at a STOP with all that waited for an answer, in the order of its coming.
+
+    Nobody answers that any more, and the road reads at once what stands in the transcript.
+    """
+    await session.refresh(conversation, ["end_reason"])
+    if conversation.end_reason == conversations.OPTED_OUT:
+        waiting: Sequence[InboundEvent] = (
+            await session.exec(answers.unanswered(conversation))
+        ).all()
+        return waiting
+    return [await session.get_one(InboundEvent, event_id)]
+
+
 async def _note_event(session: AsyncSession, case: Case) -> int | None:
     """Add the event; None when it is there. Two that come at once wait for one another here."""
     inbound = case.inbound
-    insert = _INSERTS[session.get_bind().dialect.name](InboundEvent)
+    insert = insert_into(session, InboundEvent)
     statement = insert.values(
         tenant_id=case.tenant.id,
         provider=inbound.provider,
@@ -93,6 +114,15 @@ async def _seen_before(session: AsyncSession, case: Case) -> Received:
     return Received(case.tenant, event.id, event.conversation_id, answer)
 
 
+def turn_names(case: Case) -> list[str]:
+    """Return what must be said by who writes this down, to wait for others with the same form."""
+    if case.inbound.channel != Channel.WEB_FORM:
+        return []
+    given = case.inbound.given
+    phone = _as_number(case, given.get("phone"))
+    return at_once.turn_names(case.tenant.id, (phone, given.get("email")))
+
+
 async def _conversation(session: AsyncSession, case: Case) -> tuple[Conversation, Lead]:
     """Return conversation and lead, locked: what comes at the same moment is written after this."""
     if (found := await _known(session, case)) is not None:
@@ -100,7 +130,7 @@ async def _conversation(session: AsyncSession, case: Case) -> tuple[Conversation
         return found, lead
     enquiry = _enquiry(case, case.inbound.session_key or str(uuid.uuid4()))
     entered = await intake.enter(session, case.tenant, case.profile, enquiry)
-    conversation = await conclusion.lock(session, entered.id)
+    conversation = await conversations.lock(session, entered.id)
     return conversation, await stages.lock(session, conversation.lead_id)
 
 
@@ -153,7 +183,14 @@ def _enquiry(case: Case, session_key: str) -> Enquiry:
         email=inbound.given.get("email"),
         chat_id=session_key if channel in Channel.chats() else None,
         event_id=inbound.event_id,
+        source=_source(inbound),
     )
+
+
+def _source(inbound: Inbound) -> str | None:
+    """Return where a form says that it stands; people may write there what they like."""
+    said = inbound.payload.get("source") if inbound.channel == Channel.WEB_FORM else None
+    return str(said).strip()[:MOST_SOURCE] or None if said else None
 
 
 def _as_number(case: Case, typed: str | None) -> str | None:
@@ -199,6 +236,15 @@ async def _said_instead(
         return await case.first_word.after_missed_call(session, conversation)
     if await opt_outs.note(session, case.inbound, conversation, case.profile):
         return ""
+    lead = await session.get_one(Lead, conversation.lead_id)
+    await hand_offs.follow(
+        session,
+        conversation,
+        lead,
+        profile=case.profile,
+        staff=case.staff,
+        now=case.inbound.now,
+    )
     if conversation.assistant_paused:
         await escalations.remind(
             session,
@@ -208,6 +254,7 @@ async def _said_instead(
             staff=case.staff,
         )
         return ""
-    if case.tenant.status != ACTIVE:
-        return "" if case.inbound.channel in Channel.by_message() else answers.LATER
+    if case.tenant.status != TenantStatus.ACTIVE:
+        await tasks.ask_write_back(session, conversation, PAUSED, now=case.inbound.now)
+        return ""
     return None

@@ -7,12 +7,12 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ivr.channels import json_door
 from ivr.channels.inbound import Inbound
-from ivr.channels.json_door import EventId, JsonRoute, Name, Said, Text, TheDesk
+from ivr.channels.json_door import EventId, Name, Said, Text, TheDesk
 from ivr.db.tables import Channel, utc_now
 from ivr.doors.credentials import IsPublic, Visitor
 from ivr.errors import BadRequest
 
-router = APIRouter(route_class=JsonRoute, tags=["webhooks"])
+router = APIRouter(tags=["webhooks"])
 MOST_FIELDS = 50
 
 

@@ -164,7 +164,7 @@ async def check_outcome(w: World, talk: Talk, before: Collection[uuid.UUID] = ()
     assert len(mine) == expect.conversations
     (lead_id,) = set(mine.values())
     if expect.outcome == "succeeded":
-        await until(lambda: _is_sent(w, mine), seconds=10)
+        await until(lambda: _is_sent(w, mine))
     async with w.db.read() as session:
         lead = await session.get_one(Lead, lead_id)
         known = await values.known(session, lead_id)

@@ -22,7 +22,7 @@ GRACE = 0.3
 @pytest.fixture
 def following(tmp_path: Path) -> str:
     """The path of a profile that is `powersports` but may write to who was cut off."""
-    text = (Path(profiles.__file__).parent / "profiles" / "powersports.toml").read_text()
+    text = (Path(profiles.__file__).parents[1] / "profiles" / "powersports.toml").read_text()
     path = tmp_path / "following.toml"
     path.write_text(f"follow_up = true\n{text}")
     return str(path)

@@ -80,7 +80,14 @@ async def test_a_budget_above_five_million_is_for_a_person(database_url: str) ->
         await talks_on(w, modest)
         rich = await w.chat("I want to buy a villa, my budget is 6 million SAR")
         assert rich["lead_data"]["budget"] == "6000000 SAR"
-        await handed_over(w, rich, "high_value", "worth more than 5,000,000")
+        await handed_over(w, rich, "high_value", "worth more than 5,000,000 SAR")
+
+
+async def test_a_budget_in_another_currency_is_not_taken_for_ours(sqlite_url: str) -> None:
+    async with world(sqlite_url, profile="real_estate") as w:
+        rupees = await w.chat("I want to buy a villa, my budget is 9 million PKR")
+        assert rupees["lead_data"]["budget"] == "9000000 PKR"
+        await talks_on(w, rupees)
 
 
 async def test_the_twenty_first_exchange_is_for_a_person(sqlite_url: str) -> None:

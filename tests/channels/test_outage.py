@@ -24,7 +24,7 @@ FAULTS: dict[str, Say] = {
     "garbage": Say(fault="not_json"),
     "empty": Say(),
 }
-PATIENCE = 0.4  # seconds a model has; the emulated one answers in a few milliseconds
+PATIENCE = 1.0  # seconds a model has; the emulated one answers in a few milliseconds
 
 
 def talk(phone: str) -> dict[str, list[Say]]:

@@ -1,6 +1,7 @@
 """SMS: from the first message to the buyer, who may write, and what is answered when."""
 
 import asyncio
+from datetime import timedelta
 from xml.etree import ElementTree
 
 import httpx
@@ -58,10 +59,11 @@ async def test_the_same_message_again_changes_nothing(database_url: str) -> None
 async def test_three_messages_at_once_get_one_answer(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk, "BURST_SECONDS", 0.3)
     async with world(database_url) as w:
         john = w.texter()
         await w.reply_to(john, "Hi")
+        monkeypatch.setattr(desk, "BURST_SECONDS", 2.0)
+        monkeypatch.setattr(desk, "LEFT_AFTER", timedelta(seconds=60))
         for words in ("John Doe", "my zip is 30093", "it is a 2020 Yamaha"):
             await john.text(words)
         await until(lambda: len(john.received) == 2)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ivr.cli.leads import failed_app
 from ivr.db.tables import Submission
-from ivr.leads import submissions
+from ivr.leads.delivery import delays
 from tests.channels.world import World, world
 from tests.leads.cast import rows, until
 from tools.emulators.receiver import LeadReceiver, ReceiverFaults
@@ -63,7 +63,7 @@ async def test_a_lead_of_courses_reaches_its_receiver_signed(database_url: str) 
 async def test_a_receiver_that_is_away_gets_the_lead_by_itself_later(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submissions, "DELAYS", (timedelta(0),))
+    monkeypatch.setattr(delays, "DELAYS", (timedelta(0),))
     async with centre(database_url) as (w, receiver):
         receiver.faults = ReceiverFaults(status=503, times=1)
         await ahmed_writes(w)
@@ -78,7 +78,7 @@ async def test_a_receiver_that_is_away_gets_the_lead_by_itself_later(
 async def test_a_receiver_that_broke_gets_the_lead_again_only_by_force(
     database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(submissions, "DELAYS", (timedelta(0),))
+    monkeypatch.setattr(delays, "DELAYS", (timedelta(0),))
     async with centre(database_url) as (w, receiver):
         receiver.faults = ReceiverFaults(status=500, times=1)
         await ahmed_writes(w)

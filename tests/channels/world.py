@@ -12,6 +12,7 @@ from sqlmodel import select
 from ivr import api_keys, tenants
 from ivr.app import create_app
 from ivr.db import Database
+from ivr.db.secret_key import hash_key
 from ivr.db.tables import Conversation, KeyKind, Message, Turn, utc_now
 from ivr.settings import Settings
 from tests.calls.world import NPA_PASSWORD, NPA_USER, PUBLIC, SID, TOKEN, Books, read_books
@@ -118,9 +119,9 @@ async def world(database_url: str, **changes: Any) -> AsyncIterator[World]:
             AsyncExitStack() as server,
         ):
             settings = settings_for(database_url, twilio, npa, **changes)
-            db = Database(settings.database_url)
+            db = Database(settings.database_url, hash_key=hash_key(settings))
             resources.push_async_callback(db.close)
-            secret, public = await _keys(db, settings)
+            secret, public = await keys_of_default(db, settings)
             http = await resources.enter_async_context(_client(url, {"X-API-Key": secret}))
             visitor = await resources.enter_async_context(
                 _client(url, {"X-API-Key": public, "Origin": SITE})
@@ -138,7 +139,8 @@ def _client(url: str, headers: dict[str, str]) -> httpx.AsyncClient:
     )
 
 
-async def _keys(db: Database, settings: Settings) -> tuple[str, str]:
+async def keys_of_default(db: Database, settings: Settings) -> tuple[str, str]:
+    """A secret key of the first client, and a publishable one of `SITE`."""
     now = utc_now()
     tenant = await tenants.ensure_default(db, settings, now=now)
     async with db.write() as session:
@@ -165,5 +167,7 @@ def settings_for(
         "npa_api_username": NPA_USER,
         "npa_api_password": NPA_PASSWORD,
         "max_loop_lag_ms": 60_000,
+        "follow_up_first_hour": 0,  # whatever the hour in which the tests run
+        "follow_up_last_hour": 24,
     }
     return Settings(_env_file=None, **{**given, **changes})
