@@ -4,13 +4,17 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from ivr import conversations
 from ivr.db.tables import Escalation, Tenant, utc_now
-from ivr.doors.credentials import Staff
-from ivr.leads import escalations
+from ivr.doors import cursor as cursors
+from ivr.doors.credentials import ReadsConversations, WritesConversations
+from ivr.doors.cursor import Cursor, Limit, Moment
+from ivr.doors.problems import problems_of
+from ivr.leads.attention import escalations, replies
+from ivr.messages import rules
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1600)]
 Who = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
@@ -56,7 +60,7 @@ class Shown(BaseModel):
 
 
 class Listed(BaseModel):
-    """All that were asked for, oldest first."""
+    """A page of what was asked for, oldest first."""
 
     escalations: list[Shown]
 
@@ -64,47 +68,66 @@ class Listed(BaseModel):
 @router.get("")
 async def list_(
     request: Request,
-    tenant: Staff,
+    response: Response,
+    tenant: ReadsConversations,
     everything: Annotated[bool, Query(alias="all")] = False,
+    limit: Limit = cursors.MOST_AT_ONCE,
+    cursor: Cursor = None,
 ) -> Listed:
-    """Return those that are open, with `?all=true` also those that are over."""
-    async with request.state["db"].read() as session:
-        rows = await escalations.of_tenant(session, tenant.id, include_done=everything)
-    return Listed(escalations=[_shown(row) for row in rows])
+    """Return those that are open, with `?all=true` also those that are over.
+
+    While there are more, the header `Link` has the next page.
+    """
+    asked = ["escalations", everything]
+    behind = cursors.decode(cursor, asked, tuple[Moment, UUID])
+    async with request.state["db"].for_tenant(tenant.id).read() as session:
+        rows = await escalations.of_tenant(
+            session, tenant.id, include_done=everything, limit=limit + 1, behind=behind
+        )
+    shown, more = cursors.page(rows, limit, asked, lambda row: (row.created_at, row.id))
+    if more is not None:
+        response.headers["Link"] = cursors.link(request.url, more)
+    return Listed(escalations=[_shown(row) for row in shown])
 
 
-@router.post("/{escalation_id}/take")
-async def take(request: Request, tenant: Staff, escalation_id: UUID, by: By) -> Shown:
+@router.post("/{escalation_id}/take", responses=problems_of(409))
+async def take(request: Request, tenant: WritesConversations, escalation_id: UUID, by: By) -> Shown:
     """Take it: the assistant is silent, the lead is handed off; 409 when somebody else has it."""
-    async with request.state["db"].write() as session:
+    async with request.state["db"].for_tenant(tenant.id).write() as session:
         row = await escalations.take(
             session, tenant.id, str(escalation_id), by.assignee, now=utc_now()
         )
         return _shown(row)
 
 
-@router.post("/{escalation_id}/give-back")
-async def give_back(request: Request, tenant: Staff, escalation_id: UUID, by: By) -> Shown:
+@router.post("/{escalation_id}/give-back", responses=problems_of(409))
+async def give_back(
+    request: Request, tenant: WritesConversations, escalation_id: UUID, by: By
+) -> Shown:
     """Let the assistant answer again; once more does nothing."""
-    async with request.state["db"].write() as session:
+    async with request.state["db"].for_tenant(tenant.id).write() as session:
         row = await escalations.give_back(
             session, tenant.id, str(escalation_id), by.assignee, now=utc_now()
         )
         return _shown(row)
 
 
-@router.post("/{escalation_id}/resolve")
-async def resolve(request: Request, tenant: Staff, escalation_id: UUID, how: Resolution) -> Shown:
+@router.post("/{escalation_id}/resolve", responses=problems_of(409))
+async def resolve(
+    request: Request, tenant: WritesConversations, escalation_id: UUID, how: Resolution
+) -> Shown:
     """Note that it is dealt with; the lead stays with staff."""
-    async with request.state["db"].write() as session:
+    async with request.state["db"].for_tenant(tenant.id).write() as session:
         row = await escalations.resolve(
             session, tenant.id, str(escalation_id), how.assignee, note=how.note, now=utc_now()
         )
         return _shown(row)
 
 
-@router.post("/{escalation_id}/say")
-async def say(request: Request, tenant: Staff, escalation_id: UUID, words: Say) -> Shown:
+@router.post("/{escalation_id}/say", responses=problems_of(409))
+async def say(
+    request: Request, tenant: WritesConversations, escalation_id: UUID, words: Say
+) -> Shown:
     """Write to the contact as the one who has taken it; 409 for everybody else."""
     row = await _say(request.state, tenant, escalation_id, words)
     request.state["outbox"].poke()
@@ -112,11 +135,12 @@ async def say(request: Request, tenant: Staff, escalation_id: UUID, words: Say) 
 
 
 async def _say(state: Any, tenant: Tenant, escalation_id: UUID, words: Say) -> Shown:
-    async with state["db"].write() as session:
+    async with state["db"].for_tenant(tenant.id).write() as session:
         row = await escalations.find(session, tenant.id, str(escalation_id))
         conversation = await conversations.by_id(session, row.conversation_id)
-        await escalations.staff_says(
-            session, conversation, words.message, words.assignee, now=utc_now()
+        policy = rules.Policy.of(state["settings"])
+        await replies.say(
+            session, conversation, words.message, words.assignee, policy=policy, now=utc_now()
         )
         return _shown(row)
 

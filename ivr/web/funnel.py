@@ -8,16 +8,19 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.tables import Lead, Tenant, utc_now
-from ivr.doors.credentials import Staff
+from ivr.doors import cursor as cursors
+from ivr.doors.credentials import ReadsLeads, WritesLeads
+from ivr.doors.cursor import Cursor, Moment
 from ivr.errors import IvrError, NotFound
-from ivr.leads import funnel, funnel_analysis, stages
-from ivr.leads.handover import profile_of
+from ivr.leads.attention import review
+from ivr.leads.delivery.handover import profile_of
 from ivr.leads.profile import Profile
+from ivr.leads.progress import funnel, funnel_analysis, stages
 
 MOST_AT_ONCE = 500
 # The stages of the owner's guide, which profile `courses` has; every profile may have its own.
@@ -172,33 +175,41 @@ class BulkMoved(BaseModel):
 @router.get("/leads/by-stage/{stage}")
 async def leads_by_stage(
     request: Request,
-    tenant: Staff,
+    response: Response,
+    tenant: ReadsLeads,
     stage: InStage,
     pipeline: Pipeline = None,
     limit: Annotated[int, Query(ge=1, le=MOST_AT_ONCE)] = MOST_AT_ONCE,
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    cursor: Cursor = None,
 ) -> LeadsInStage:
-    """List the leads in a stage, oldest first."""
+    """List the leads in a stage, oldest first; while there are more, `Link` has the next page."""
     profile = funnel.pipeline(request.state["profiles"], tenant, pipeline)
-    async with request.state["db"].read() as session:
-        page = await funnel.by_stage(session, tenant.id, profile, stage, limit=limit, offset=offset)
+    asked = ["by stage", profile.key, stage]
+    behind = cursors.decode(cursor, asked, tuple[Moment, uuid.UUID])
+    async with request.state["db"].for_tenant(tenant.id).read() as session:
+        page = await funnel.by_stage(
+            session, tenant.id, profile, stage, limit=limit, offset=offset, behind=behind
+        )
+    if page.next is not None:
+        response.headers["Link"] = cursors.link(request.url, cursors.encode(asked, page.next))
     return LeadsInStage.model_validate(page)
 
 
 @router.get("/leads/stats")
-async def lead_stats(request: Request, tenant: Staff, pipeline: Pipeline = None) -> LeadStats:
+async def lead_stats(request: Request, tenant: ReadsLeads, pipeline: Pipeline = None) -> LeadStats:
     """Count the leads in each stage."""
     profile = funnel.pipeline(request.state["profiles"], tenant, pipeline)
-    async with request.state["db"].read() as session:
+    async with request.state["db"].for_tenant(tenant.id).read() as session:
         return LeadStats.model_validate(await funnel.stats(session, tenant.id, profile))
 
 
 @router.get("/conversations/{conversation_id}/stage")
 async def conversation_stage(
-    request: Request, tenant: Staff, conversation_id: str
+    request: Request, tenant: ReadsLeads, conversation_id: str
 ) -> ConversationStage:
     """Tell where the lead of a conversation stands, and what is known of it."""
-    async with request.state["db"].read() as session:
+    async with request.state["db"].for_tenant(tenant.id).read() as session:
         found, lead = await funnel.conversation_of(session, tenant.id, conversation_id)
         data = await funnel.data_of(session, request.state["profiles"], tenant, lead)
     return ConversationStage(conversation_id=found.id, stage=lead.stage, lead_data=data)
@@ -207,13 +218,13 @@ async def conversation_stage(
 @router.post("/conversations/{conversation_id}/update-stage")
 async def update_stage(
     request: Request,
-    tenant: Staff,
+    tenant: WritesLeads,
     conversation_id: str,
     new_stage: NewStage,
     reason: Reason = "set by hand",
 ) -> StageUpdated:
     """Put the lead of a conversation into a stage, where it stays."""
-    async with request.state["db"].write() as session:
+    async with request.state["db"].for_tenant(tenant.id).write() as session:
         found, lead = await funnel.conversation_of(session, tenant.id, conversation_id, lock=True)
         profile = profile_of(request.state["profiles"], tenant, lead)
         await _pin(session, lead, profile, new_stage, reason)
@@ -222,22 +233,23 @@ async def update_stage(
 
 @router.post("/api/v1/conversations/{conversation_id}/release-stage")
 async def release_stage(
-    request: Request, tenant: Staff, conversation_id: str, reason: Reason = "let go by hand"
+    request: Request, tenant: WritesLeads, conversation_id: str, reason: Reason = "let go by hand"
 ) -> ConversationStage:
     """Let the stage follow from what is known again, after it was set by hand."""
     profiles = request.state["profiles"]
-    async with request.state["db"].write() as session:
+    async with request.state["db"].for_tenant(tenant.id).write() as session:
         found, lead = await funnel.conversation_of(session, tenant.id, conversation_id, lock=True)
         profile, now = profile_of(profiles, tenant, lead), utc_now()
         await stages.unpin(session, lead, profile, actor=ACTOR, reason=reason, now=now)
+        await review.let_go(session, lead, profile, now=now)
         data = await funnel.data_of(session, profiles, tenant, lead)
         return ConversationStage(conversation_id=found.id, stage=lead.stage, lead_data=data)
 
 
 @router.get("/api/v1/conversations/{conversation_id}/stage-history")
-async def stage_history(request: Request, tenant: Staff, conversation_id: str) -> StageHistory:
+async def stage_history(request: Request, tenant: ReadsLeads, conversation_id: str) -> StageHistory:
     """Tell where the lead of a conversation stood, when, and who put it there."""
-    async with request.state["db"].read() as session:
+    async with request.state["db"].for_tenant(tenant.id).read() as session:
         found, lead = await funnel.conversation_of(session, tenant.id, conversation_id)
         entries = await funnel.history(session, lead.id)
     return StageHistory(
@@ -254,17 +266,17 @@ async def stage_history(request: Request, tenant: Staff, conversation_id: str) -
 
 @router.get("/api/v1/leads/stage-analytics")
 async def stage_analytics(
-    request: Request, tenant: Staff, pipeline: Pipeline = None
+    request: Request, tenant: ReadsLeads, pipeline: Pipeline = None
 ) -> StageAnalytics:
     """Tell how long leads stay in each stage, and how many go on."""
     profile = funnel.pipeline(request.state["profiles"], tenant, pipeline)
-    async with request.state["db"].read() as session:
+    async with request.state["db"].for_tenant(tenant.id).read() as session:
         found = await funnel_analysis.analysis(session, tenant.id, profile)
     return StageAnalytics.model_validate(found)
 
 
 @router.post("/api/v1/leads/bulk-stage")
-async def bulk_stage(request: Request, tenant: Staff, wanted: BulkMove) -> BulkMoved:
+async def bulk_stage(request: Request, tenant: WritesLeads, wanted: BulkMove) -> BulkMoved:
     """Put many leads into a stage, each for itself: what is wrong with one stops no other."""
     names = list(dict.fromkeys(wanted.conversation_ids or map(str, wanted.lead_ids)))
     results = [await _move_one(request, tenant, wanted, name) for name in names]
@@ -279,7 +291,7 @@ async def bulk_stage(request: Request, tenant: Staff, wanted: BulkMove) -> BulkM
 
 async def _move_one(request: Request, tenant: Tenant, wanted: BulkMove, name: str) -> BulkResult:
     try:
-        async with request.state["db"].write() as session:
+        async with request.state["db"].for_tenant(tenant.id).write() as session:
             lead = await _lead(session, tenant, wanted, name)
             profile = profile_of(request.state["profiles"], tenant, lead)
             await _pin(session, lead, profile, wanted.new_stage, wanted.reason)
@@ -301,4 +313,6 @@ async def _lead(session: AsyncSession, tenant: Tenant, wanted: BulkMove, name: s
 async def _pin(
     session: AsyncSession, lead: Lead, profile: Profile, stage: str, reason: str
 ) -> None:
-    await stages.pin(session, lead, profile, stage, actor=ACTOR, reason=reason, now=utc_now())
+    now = utc_now()
+    await stages.pin(session, lead, profile, stage, actor=ACTOR, reason=reason, now=now)
+    await review.let_go(session, lead, profile, now=now)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from fastapi import APIRouter
 from starlette.types import Receive, Scope, Send
 
 from ivr import api_keys
@@ -13,9 +14,12 @@ from ivr.db import Database
 from ivr.db.tables import KeyKind, Tenant
 from ivr.leads.profile import load_profile
 from ivr.runtime import Background
+from ivr.settings import Settings
 from ivr.web import funnel
 from ivr.web.api import create_api
 from tests.leads.cast import NOW
+
+SECRET_KEY = b"a-secret-key-of-more-than-32-characters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +50,21 @@ async def key_of(db: Database, tenant: Tenant) -> str:
 
 
 @asynccontextmanager
-async def interface(db: Database, tenant: Tenant) -> AsyncIterator[Interface]:
-    """Open the interface for one tenant."""
-    api, key = create_api([funnel.router]), await key_of(db, tenant)
+async def interface(db: Database, tenant: Tenant, *routers: APIRouter) -> AsyncIterator[Interface]:
+    """Open the interface for one tenant, with the routes of stages and these."""
+    api, key = create_api([funnel.router, *routers]), await key_of(db, tenant)
 
     background = Background()
+    settings = Settings(_env_file=None, database_url=db.url)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"] = {"db": db, "profiles": load_profile, "background": background}
+        scope["state"] = {
+            "db": db,
+            "profiles": load_profile,
+            "background": background,
+            "settings": settings,
+            "secret_key": SECRET_KEY,
+        }
         await api(scope, receive, send)
 
     async with httpx.AsyncClient(

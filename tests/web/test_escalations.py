@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import select
 
 from ivr.db.tables import Conversation, Escalation, Tenant, Trigger, utc_now
-from ivr.leads import escalations
+from ivr.leads.attention import escalations
 from tests.channels.world import World, world
 from tests.leads.cast import until
 

@@ -11,11 +11,11 @@ import pytest
 
 from ivr.db import Database
 from ivr.db.tables import Conversation, Lead
-from ivr.leads import stages
+from ivr.leads.progress import profile_stages
 from ivr.web import funnel
 from tests.leads.cast import NOW, call, rows
 from tests.leads.courses import AHMED, COURSES, KEYS, STAGES, centre, chat, lead_of, pin, tell
-from tests.leads.test_funnel import assert_counts
+from tests.leads.progress.test_funnel import assert_counts
 from tests.web.house import Interface, interface, key_of
 
 ITEM = {"conversation_id", "stage", "stage_updated_at", "created_at", "lead_data"}
@@ -115,7 +115,7 @@ async def test_a_stage_set_by_hand_holds_until_it_is_let_go(
 
 
 async def test_the_schema_lists_the_eight_stages_in_their_order(web: Interface) -> None:
-    assert funnel.GUIDE_STAGES == STAGES == stages.stage_names(COURSES)
+    assert funnel.GUIDE_STAGES == STAGES == profile_stages.stage_names(COURSES)
     paths = (await web.get("/openapi.json"))["paths"]
     (listed,) = (
         one

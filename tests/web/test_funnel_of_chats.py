@@ -9,7 +9,7 @@ import pytest
 from ivr import tenants
 from tests.channels.world import World, world
 from tests.leads.courses import STAGES
-from tests.leads.test_funnel import assert_counts
+from tests.leads.progress.test_funnel import assert_counts
 
 WORDS = ("My name is Ahmed", "I want to learn CTA", "What does it cost?", "Hello")
 
