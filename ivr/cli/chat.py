@@ -14,10 +14,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ivr import conversations, tenants
+from ivr import conversations
 from ivr.channels.desk import Desk
 from ivr.channels.inbound import Answer, Inbound
-from ivr.cli.desk import quiet_logs
+from ivr.cli.desk import chosen, quiet_logs
 from ivr.db import Database
 from ivr.db.tables import Channel, Conversation, ConversationStatus, Tenant, utc_now
 from ivr.runtime import State, open_state
@@ -53,14 +53,13 @@ async def _chat(console: Console, profile: str | None) -> None:
 @asynccontextmanager
 async def _open_desk(profile: str | None) -> AsyncIterator[tuple[State, Desk, Tenant]]:
     """Open a desk in this process; `profile` counts for this talk only."""
-    chosen = {"profile": profile} if profile else {}
+    changes = {"profile": profile} if profile else {}
     settings = load_settings(executor_id=EXECUTOR)
     quiet_logs(settings, level="ERROR")  # what is not set would stand between the lines
     async with open_state(settings, voice=None) as state, Desk.open(state) as desk:
         async with state["db"].read() as session:
-            tenant = await tenants.by_slug(session, tenants.DEFAULT)
-        assert tenant is not None, "opening the state makes it"
-        yield state, desk, tenant.model_copy(update=chosen)
+            tenant = await chosen(session)
+        yield state, desk, tenant.model_copy(update=changes)
 
 
 async def _see_off(console: Console, db: Database, answer: Answer) -> None:

@@ -1,7 +1,7 @@
 """`ivr db`, and how every other command opens the database: it must be there already."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from alembic.util import CommandError
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from ivr import jobs
 from ivr.cli.terminal import JsonFlag, add, commands, print_json
 from ivr.db import Database
 from ivr.db.engine import alembic_config, database_path
-from ivr.errors import Conflict, NotFound, Unavailable
+from ivr.errors import BadRequest, Conflict, NotFound, Unavailable
 from ivr.settings import load_settings
 
 # asyncpg's own errors reach us bare when the connection could not be made at all.
@@ -32,10 +33,12 @@ def place(url: str) -> str:
 
 
 @asynccontextmanager
-async def existing(url: str) -> AsyncIterator[Database]:
+async def existing(
+    url: str, *, hash_key: Callable[[], bytes] | None = None
+) -> AsyncIterator[Database]:
     """Lend a database that is there and has our tables; no command makes one by mistake."""
     _demand_there(url)
-    db = Database(url)
+    db = Database(url, hash_key=hash_key)
     try:
         await _demand_newest(db)
         yield db
@@ -113,20 +116,42 @@ async def try_writing(db: Database) -> None:
 
 
 def upgrade() -> None:
-    """Bring the tables to what this program needs; makes a SQLite database that is not there."""
-    url = load_settings().database_url
-    before, after = asyncio.run(_upgrade(url))
+    """Bring the tables to what this program needs; makes a SQLite database that is not there.
+
+    With DATABASE_OWNER_URL as that role, and the role of DATABASE_URL may use what it made.
+    """
+    settings = load_settings()
+    if settings.database_owner_url is None:
+        url, serving = settings.database_url, None
+    else:
+        url = settings.database_owner_url.get_secret_value()
+        serving = _served(settings.database_url, url)
+    before, after = asyncio.run(_upgrade(url, serving))
     change = "is up to date" if before == after else f"went from {before or 'nothing'}"
     typer.echo(f"{place(url)} {change}: revision {after}")
+    if serving is not None:
+        typer.echo(f"the server connects as {serving}, which owns nothing there")
 
 
-async def _upgrade(url: str) -> tuple[str | None, str | None]:
+def _served(url: str, owner_url: str) -> str:
+    """Return the role that a server connects as, which must be another than the owner's."""
+    server, owner = make_url(url), make_url(owner_url)
+    if server.get_backend_name() != "postgresql" or server.database != owner.database:
+        raise BadRequest("DATABASE_OWNER_URL: expected the database that DATABASE_URL names")
+    if server.username in {None, owner.username}:
+        raise BadRequest("DATABASE_OWNER_URL: expected another role than that of DATABASE_URL")
+    return str(server.username)
+
+
+async def _upgrade(url: str, serving: str | None) -> tuple[str | None, str | None]:
     db = Database(url)
     try:
         before = await revision(db)
         if not is_known(before):
             raise Conflict(_too_new(db, before))
-        await db.upgrade()
+        await db.upgrade(serving=serving)
+        if serving is not None:
+            await asyncio.to_thread(jobs.prepare, url, serving=serving)
         return before, await revision(db)
     except (CommandError, *CANNOT_REACH) as exc:
         raise Unavailable(f"cannot upgrade {place(url)}: {reason(exc)}") from exc

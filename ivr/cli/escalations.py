@@ -12,7 +12,8 @@ from ivr.cli.desk import Desk, open_desk
 from ivr.cli.story import profile_or_none
 from ivr.cli.terminal import JsonFlag, add, commands, one_line, print_json, screen, show, table
 from ivr.db.tables import Conversation, Escalation, Lead
-from ivr.leads import escalations, staff
+from ivr.leads.attention import escalations, replies, staff
+from ivr.messages import rules
 
 EscalationId = Annotated[
     str, typer.Argument(metavar="ID", help="The id that `ivr escalations list` shows.")
@@ -129,7 +130,8 @@ async def _say(number: str, words: str, who: str) -> None:
     async with open_desk() as desk, desk.db.write() as session:
         row = await escalations.find(session, desk.tenant.id, number)
         conversation = await conversations.by_id(session, row.conversation_id)
-        await escalations.staff_says(session, conversation, words, who, now=desk.clock.now)
+        policy = rules.Policy.of(desk.settings)
+        await replies.say(session, conversation, words, who, policy=policy, now=desk.clock.now)
 
 
 app = commands("See who waits for a person; take over, give back.")

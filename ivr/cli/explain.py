@@ -25,14 +25,26 @@ from ivr.cli.terminal import (
     show,
     table,
 )
-from ivr.db.tables import Channel, Conversation, FieldValue, Role, Source, SubmissionAttempt
+from ivr.costs import summary
+from ivr.db.tables import (
+    Channel,
+    Conversation,
+    FieldValue,
+    Role,
+    Source,
+    SubmissionAttempt,
+    UsageLog,
+)
 from ivr.leads import values
 
 _TRIES = frozenset({Source.TOOL, Source.TYPED})
 
 
 def explain_call(
-    call_sid: Annotated[str, typer.Argument(help="The CallSid, as Twilio and the logs show it.")],
+    call_sid: Annotated[
+        str,
+        typer.Argument(help="The CallSid, as Twilio and the logs show it, or a conversation_id."),
+    ],
     *,
     as_json: JsonFlag = False,
 ) -> None:
@@ -64,6 +76,8 @@ def sections(told: Story, clock: Clock) -> list[tuple[str, RenderableType]]:
         ("Moves", _moves(told, clock)),
         ("Submission", _submissions(told, clock)),
     ]
+    if told.costs:
+        parts.append(("Costs", _costs(told)))
     if told.tasks:
         parts.append(("Tasks", _tasks(told, clock)))
     if told.escalations:
@@ -121,14 +135,11 @@ def _usage(usage: dict[str, Any]) -> str:
 
 
 def _amounts(amounts: dict[str, Any]) -> str:
-    is_paid = any(amounts.values())
-    shown = {key: value for key, value in amounts.items() if value or (value is None and is_paid)}
+    shown = {key: value for key, value in amounts.items() if value}
     return ", ".join(_amount(key, value) for key, value in shown.items()) or "nothing"
 
 
 def _amount(key: str, value: Any) -> str:
-    if key == "cost_usd":
-        return "cost unknown" if value is None else f"cost ${value:.4f}"
     return (
         f"{key.replace('_', ' ')} {value:g}" if isinstance(value, float | int) else f"{key} {value}"
     )
@@ -202,9 +213,7 @@ def _reasons(rows: list[FieldValue], chosen: FieldValue | None) -> list[str]:
 def _extraction(told: Story) -> RenderableType:
     if not told.extractions:
         return Text("none so far")
-    grid = table(
-        ["model", "prompt", "tokens in", "out", "cost", "result"], right=["tokens in", "out"]
-    )
+    grid = table(["model", "prompt", "tokens in", "out", "result"], right=["tokens in", "out"])
     notes = []
     for run in told.extractions:
         for request in run.get("requests", []):
@@ -218,15 +227,28 @@ def _extraction(told: Story) -> RenderableType:
 
 
 def _request(request: dict[str, Any]) -> list[str]:
-    cost = request.get("cost_usd")
     return [
         f"{request.get('provider', '')} {request.get('model', '')}".strip(),
         str(request.get("prompt", "")),
         str(request.get("input_tokens", "")),
         str(request.get("output_tokens", "")),
-        "unknown" if cost is None else f"${cost:.4f}",
         one_line(request.get("problem") or "usable"),
     ]
+
+
+def _costs(told: Story) -> RenderableType:
+    grid = table(["what", "model", "quantities", "cost"], right=["cost"])
+    for row in told.costs:
+        what = f"{row.kind}: {row.purpose}"
+        grid.add_row(what, f"{row.provider} {row.model}", _amounts(row.quantities), _price(row))
+    total = summary.of_rows(told.costs)
+    known = f"${total.usd}"
+    more = f", and {total.unpriced} without a known price" if total.unpriced else ""
+    return Group(grid, _lines([f"in all {known}{more}"]))
+
+
+def _price(row: UsageLog) -> str:
+    return "unknown" if row.cost_micros is None else f"${summary.as_usd(row.cost_micros)}"
 
 
 def _moves(told: Story, clock: Clock) -> Table:
@@ -285,6 +307,7 @@ def document(told: Story, clock: Clock) -> dict[str, Any]:
     """Return the whole story as JSON's types; keys are stable."""
     call = told.conversation
     known = values.choose(told.values)
+    total = summary.of_rows(told.costs)
     return {
         "call": call.model_dump(exclude={"state", "usage"}),
         "lead": told.lead.model_dump(),
@@ -302,6 +325,8 @@ def document(told: Story, clock: Clock) -> dict[str, Any]:
         "tasks": [row.model_dump(exclude={"tenant_id"}) for row in told.tasks],
         "escalations": [row.model_dump(exclude={"tenant_id"}) for row in told.escalations],
         "usage": call.usage,
+        "costs": [row.model_dump(exclude={"tenant_id", "source_key"}) for row in told.costs],
+        "cost": {**asdict(total), "usd": total.usd},
     }
 
 

@@ -23,12 +23,13 @@ from ivr.cli.terminal import (
     table,
 )
 from ivr.errors import BadRequest, NotFound
-from ivr.leads import exchange, funnel, funnel_analysis, imported, stages
-from ivr.leads.exchange import Outcome
-from ivr.leads.funnel import Entry, Page, Stats
-from ivr.leads.funnel_analysis import Analysis
-from ivr.leads.handover import profile_of
+from ivr.leads.attention import review
+from ivr.leads.delivery.handover import profile_of
 from ivr.leads.profile import Profile, load_profile
+from ivr.leads.progress import exchange, funnel, funnel_analysis, imported, stages
+from ivr.leads.progress.exchange import Outcome
+from ivr.leads.progress.funnel import Entry, Page, Stats
+from ivr.leads.progress.funnel_analysis import Analysis
 
 ACTOR = "operator"
 
@@ -203,6 +204,7 @@ async def _set(name: str, stage: str, reason: str) -> None:
         profile = profile_of(_profiles, desk.tenant, lead)
         now = desk.clock.now
         await stages.pin(session, lead, profile, stage, actor=ACTOR, reason=reason, now=now)
+        await review.let_go(session, lead, profile, now=now)
 
 
 def release(conversation: ConversationId) -> None:
@@ -217,6 +219,7 @@ async def _release(name: str) -> str:
         profile = profile_of(_profiles, desk.tenant, lead)
         now, reason = desk.clock.now, "let go by hand"
         await stages.unpin(session, lead, profile, actor=ACTOR, reason=reason, now=now)
+        await review.let_go(session, lead, profile, now=now)
         return lead.stage
 
 

@@ -1,13 +1,14 @@
 """`ivr keys`: the keys with which other programs and web pages come in (S2.31)."""
 
 import asyncio
+from datetime import timedelta
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
 from rich.text import Text
 
 from ivr import api_keys
+from ivr.api_keys import Scope
 from ivr.cli.desk import open_desk
 from ivr.cli.terminal import (
     Clock,
@@ -30,6 +31,13 @@ Publishable = Annotated[
 Origin = Annotated[
     str | None, typer.Option(metavar="URL", help="The page's origin: https://shop.example.")
 ]
+Scopes = Annotated[
+    list[Scope] | None,
+    typer.Option("--scope", help="Opens only this; may be repeated. Without: all."),
+]
+Days = Annotated[
+    float | None, typer.Option("--days", min=0.001, max=36500, help="Ends after so many days.")
+]
 Hint = Annotated[
     str, typer.Argument(metavar="HINT", help="The beginning of the key, or of its id.")
 ]
@@ -40,6 +48,8 @@ def make(
     *,
     publishable: Publishable = False,
     origin: Origin = None,
+    scope: Scopes = None,
+    days: Days = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a key and print it, once: nobody can show it again."""
@@ -48,7 +58,8 @@ def make(
         raise BadRequest("--publishable needs --origin, e.g. --origin https://shop.example")
     if origin is not None and not publishable:
         raise BadRequest("--origin belongs to --publishable")
-    row, key = asyncio.run(_make(name, kind, _checked(origin)))
+    checked = None if origin is None else api_keys.checked_origin(origin)
+    row, key = asyncio.run(_make(name, kind, checked, scope, days))
     if as_json:
         print_json({**_document(row), "key": key})
         return
@@ -56,33 +67,28 @@ def make(
     typer.echo("This is the only time it is shown. Keep it, or make another.", err=True)
 
 
-def _checked(origin: str | None) -> str | None:
-    """Return an origin as browsers send it, or raise `BadRequest`."""
-    if origin is None:
-        return None
-    try:
-        parts = urlsplit(origin.strip().casefold())
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise BadRequest("--origin: cannot be read") from error
-    is_plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
-    if parts.scheme not in {"http", "https"} or not host or not is_plain:
-        raise BadRequest("--origin: expected https://host, without a path")
-    is_default = port is None or port == {"http": 80, "https": 443}[parts.scheme]
-    name = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{name}" + ("" if is_default else f":{port}")
-
-
-async def _make(name: str, kind: KeyKind, origin: str | None) -> tuple[ApiKey, str]:
+async def _make(
+    name: str, kind: KeyKind, origin: str | None, scopes: list[Scope] | None, days: float | None
+) -> tuple[ApiKey, str]:
     async with open_desk() as desk, desk.db.write() as session:
+        now = desk.clock.now
         return api_keys.make(
-            session, desk.tenant.id, kind=kind, name=name, now=desk.clock.now, origin=origin
+            session,
+            desk.tenant.id,
+            kind=kind,
+            name=name,
+            now=now,
+            origin=origin,
+            scopes=scopes or None,
+            expires_at=None if days is None else now + timedelta(days=days),
         )
 
 
 def list_(
     *,
-    everything: Annotated[bool, typer.Option("--all", help="Revoked ones as well.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Revoked and expired ones as well.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """List the keys, oldest first; of each only its beginning is known."""
@@ -93,7 +99,7 @@ async def _list(*, everything: bool, as_json: bool) -> None:
     async with open_desk() as desk:
         async with desk.db.read() as session:
             found = await api_keys.of_tenant(session, desk.tenant.id)
-        rows = [row for row in found if everything or row.revoked_at is None]
+        rows = [row for row in found if everything or api_keys.is_good(row, now=desk.clock.now)]
         if as_json:
             print_json([_document(row) for row in rows])
         else:
@@ -107,7 +113,9 @@ def _document(row: ApiKey) -> dict[str, Any]:
         "kind": row.kind,
         "hint": row.hint,
         "origin": row.origin,
+        "scopes": row.scopes.get("only"),
         "created_at": row.created_at,
+        "expires_at": row.expires_at,
         "last_used_at": row.last_used_at,
         "revoked_at": row.revoked_at,
     }
@@ -117,7 +125,7 @@ def _print(clock: Clock, rows: list[ApiKey]) -> None:
     if not rows:
         show(screen(), Text("there are no keys; `ivr keys add NAME` makes one"))
         return
-    grid = table(["key", "name", "kind", "made", "last used", "origin", "state"])
+    grid = table(["key", "name", "kind", "made", "last used", "opens", "state"])
     for row in rows:
         grid.add_row(
             f"{row.hint}…",
@@ -125,10 +133,23 @@ def _print(clock: Clock, rows: list[ApiKey]) -> None:
             row.kind,
             clock.relative(row.created_at),
             clock.relative(row.last_used_at) if row.last_used_at else "never",
-            row.origin or "-",
-            f"revoked {clock.relative(row.revoked_at)}" if row.revoked_at else "in use",
+            _opens(row),
+            _state(clock, row),
         )
     show(screen(), grid)
+
+
+def _opens(row: ApiKey) -> str:
+    return row.origin or ", ".join(row.scopes.get("only", ["all"]))
+
+
+def _state(clock: Clock, row: ApiKey) -> str:
+    if row.revoked_at is not None:
+        return f"revoked {clock.relative(row.revoked_at)}"
+    if row.expires_at is None:
+        return "in use"
+    words = "ends" if row.expires_at > clock.now else "ended"
+    return f"{words} {clock.relative(row.expires_at)}"
 
 
 def revoke(hint: Hint) -> None:

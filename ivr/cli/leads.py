@@ -15,15 +15,17 @@ import httpx
 import typer
 
 from ivr.cli import leads_view
-from ivr.cli.desk import Desk, open_desk
+from ivr.cli.desk import Desk, Slug, choose, open_desk
+from ivr.cli.forget import forget
 from ivr.cli.period import since as moment_of
 from ivr.cli.rows import Line, failed_document, lines, succeeded_document
 from ivr.cli.terminal import BROKEN, JsonFlag, add, commands, complain, print_json
 from ivr.db.tables import SubmissionState, utc_now
 from ivr.errors import BadRequest, IvrError
-from ivr.leads import ledger
+from ivr.leads.delivery import ledger
+from ivr.leads.delivery.submissions import Outcome, Submissions
 from ivr.leads.profile import load_profile
-from ivr.leads.submissions import Outcome, Submissions
+from ivr.tenants import DEFAULT
 
 # What retry-all leaves alone: the target may have the lead already, or the policy holds it back.
 NEEDS_FORCE = frozenset({SubmissionState.AMBIGUOUS, SubmissionState.HELD})
@@ -32,6 +34,15 @@ LeadId = Annotated[int, typer.Argument(metavar="ID", help="The id that `list` sh
 Force = Annotated[
     bool,
     typer.Option("--force", help="Send it even if the buyer may have it, or the policy holds it."),
+]
+Since = Annotated[
+    str | None, typer.Option(metavar="24h|7d", help="Only those of the last hours or days.")
+]
+InChannel = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Only those of one channel, like voice.")
+]
+Export = Annotated[
+    str | None, typer.Option(metavar="csv|json", help="Print for a spreadsheet or a program.")
 ]
 
 
@@ -188,15 +199,9 @@ async def _resolve(number: int, note: str) -> Line:
 
 def succeeded(
     *,
-    since: Annotated[
-        str | None, typer.Option(metavar="24h|7d", help="Only those of the last hours or days.")
-    ] = None,
-    channel: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only those of one channel, like voice.")
-    ] = None,
-    export: Annotated[
-        str | None, typer.Option(metavar="csv|json", help="Print for a spreadsheet or a program.")
-    ] = None,
+    since: Since = None,
+    channel: InChannel = None,
+    export: Export = None,
     as_json: JsonFlag = False,
 ) -> None:
     """List the leads that the buyer took, newest first."""
@@ -205,6 +210,19 @@ def succeeded(
     form = "json" if as_json and export is None else export
     begin = None if since is None else moment_of(since, now=utc_now())
     asyncio.run(_succeeded(begin, channel, form))
+
+
+def succeeded_of(
+    *,
+    tenant: Slug = DEFAULT,
+    since: Since = None,
+    channel: InChannel = None,
+    export: Export = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the leads that the buyer took, newest first."""
+    choose(tenant=tenant)
+    succeeded(since=since, channel=channel, export=export, as_json=as_json)
 
 
 async def _succeeded(since: datetime | None, channel: str | None, form: str | None) -> None:
@@ -232,8 +250,10 @@ def _with_failed(app: typer.Typer) -> typer.Typer:
 
 app = _with_failed(commands("See which finished leads were delivered, and retry others."))
 add(app, succeeded)
+add(app, forget)
 
 failed_app = _with_failed(commands("Look after the leads that were not delivered."))
+failed_app.callback()(choose)
 
 succeeded_app = commands("")
-add(succeeded_app, succeeded)
+add(succeeded_app, succeeded_of, "succeeded")

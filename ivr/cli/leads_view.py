@@ -1,7 +1,6 @@
 """How finished leads look on a terminal and in a spreadsheet. Reads nothing, decides nothing."""
 
 import csv
-import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -23,13 +22,12 @@ from ivr.cli.terminal import (
     table,
 )
 from ivr.db.tables import FailedLead, SubmissionState, SucceededLead
-from ivr.leads.submissions import Outcome
+from ivr.leads.delivery.submissions import Outcome
+from ivr.spreadsheets import cell
 
 NO_FAILED = "no failed leads; `view_succeeded_leads.py` shows the delivered ones"
 NO_SUCCEEDED = "no delivered leads yet; `manage_failed_leads.py list` shows the failed ones"
 NONE_MATCH = "no delivered leads match; without --since and --channel all are shown"
-# A spreadsheet runs what begins like this, and callers choose what they say.
-_FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d ().-]*$)")
 
 _STATES = {
     SubmissionState.PENDING: "due",
@@ -211,15 +209,11 @@ def print_csv(found: Sequence[Line]) -> None:
     """Print delivered leads as CSV; the columns are the owner's, then one for each field."""
     names = list(dict.fromkeys(name for line in found for name in line.data))
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["id", "submitted_at", "channel", "session_id", "call", *names, "npa_response"])
+    heads = ["id", "submitted_at", "channel", "session_id", "call", *names, "npa_response"]
+    writer.writerow(map(cell, heads))
     for line in found:
         row = line.row
         assert isinstance(row, SucceededLead), "only delivered leads are exported"
         cells = [row.id, f"{row.submitted_at:%Y-%m-%dT%H:%M:%SZ}", row.channel, row.session_id]
         fields = [line.data.get(name) or "" for name in names]
-        writer.writerow(map(_cell, [*cells, line.call, *fields, _answer(line)]))
-
-
-def _cell(value: object) -> str:
-    text = str(value)
-    return f"'{text}" if _FORMULA.match(text) else text
+        writer.writerow(map(cell, [*cells, line.call, *fields, _answer(line)]))

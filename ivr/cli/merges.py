@@ -10,9 +10,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.cli.desk import Desk, open_desk
 from ivr.cli.terminal import JsonFlag, one_line, print_json, screen, show, table
+from ivr.db.engine import despite_races
 from ivr.db.tables import Contact, MergeRecord
 from ivr.errors import Conflict, NotFound
-from ivr.leads import identity, merging
+from ivr.leads.people import identity, merging
 from ivr.leads.profile import load_profile
 
 SHORT = 8  # characters of an id
@@ -58,11 +59,14 @@ def split(number: MergeId) -> None:
 
 
 async def _split(number: str) -> None:
-    async with open_desk() as desk, desk.db.write() as session:
-        record = await _find(session, desk, number)
-        await identity.split(
-            session, desk.tenant.id, record.id, cache(load_profile), now=desk.clock.now
-        )
+    async def undo(desk: Desk) -> None:
+        async with desk.db.write() as session:
+            record = await _find(session, desk, number)
+            profiles, now = cache(load_profile), desk.clock.now
+            await identity.split(session, desk.tenant.id, record.id, profiles, now=now)
+
+    async with open_desk() as desk:
+        await despite_races(lambda: undo(desk))
 
 
 async def _find(session: AsyncSession, desk: Desk, number: str) -> MergeRecord:

@@ -10,9 +10,10 @@ from rich.text import Text
 from ivr.cli import merges
 from ivr.cli.desk import Desk, open_desk
 from ivr.cli.terminal import JsonFlag, add, commands, one_line, print_json, screen, show, table
+from ivr.db.engine import despite_races
 from ivr.db.tables import Conversation, ReviewItem, ReviewKind
 from ivr.errors import BadRequest
-from ivr.leads import merge_review, opt_out_review, review
+from ivr.leads.attention import merge_review, opt_out_review, review
 from ivr.leads.profile import load_profile
 
 ItemId = Annotated[int, typer.Argument(metavar="ID", help="The id that `ivr review list` shows.")]
@@ -103,10 +104,15 @@ def different(number: ItemId) -> None:
 
 
 async def _decide_who(number: int, *, are_one: bool) -> None:
-    async with open_desk() as desk, desk.db.write() as session:
-        await merge_review.decide(
-            session, cache(load_profile), desk.tenant, number, are_one=are_one, now=desk.clock.now
-        )
+    async def decide(desk: Desk) -> None:
+        async with desk.db.write() as session:
+            profiles, now = cache(load_profile), desk.clock.now
+            await merge_review.decide(
+                session, profiles, desk.tenant, number, are_one=are_one, now=now
+            )
+
+    async with open_desk() as desk:
+        await despite_races(lambda: decide(desk))
 
 
 def yes(number: ItemId) -> None:
@@ -120,10 +126,14 @@ def no(number: ItemId) -> None:
 
 
 async def _decide_consent(number: int, is_refusal: bool) -> str:
-    async with open_desk() as desk, desk.db.write() as session:
-        return await opt_out_review.decide(
-            session, desk.tenant, number, is_refusal=is_refusal, now=desk.clock.now
-        )
+    async def decide(desk: Desk) -> str:
+        async with desk.db.write() as session:
+            return await opt_out_review.decide(
+                session, desk.tenant, number, is_refusal=is_refusal, now=desk.clock.now
+            )
+
+    async with open_desk() as desk:
+        return await despite_races(lambda: decide(desk))
 
 
 def decide(number: ItemId, answers: Answers) -> None:

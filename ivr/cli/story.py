@@ -34,11 +34,14 @@ from ivr.db.tables import (
     Tenant,
     Transition,
     Turn,
+    UsageLog,
 )
 from ivr.errors import NotFound, ProfileError
-from ivr.leads import escalations, tasks, values
-from ivr.leads.handover import profile_of
+from ivr.leads import values
+from ivr.leads.attention import escalations, tasks
+from ivr.leads.delivery.handover import profile_of
 from ivr.leads.profile import Profile, load_profile
+from ivr.leads.progress import funnel
 from ivr.voice.commands import EndReason
 
 MANAGE = "python manage_failed_leads.py"
@@ -70,6 +73,7 @@ class Story:
     reviews: Sequence[ReviewItem]
     tasks: Sequence[Task]
     escalations: Sequence[Escalation]
+    costs: Sequence[UsageLog]
 
     @property
     def is_open(self) -> bool:
@@ -108,15 +112,12 @@ class Check:
     answer: str
 
 
-async def read(session: AsyncSession, tenant: Tenant, session_key: str) -> Story:
-    """Return the story of a call; raise `NotFound` that names the latest ones."""
-    query = select(Conversation).where(
-        Conversation.tenant_id == tenant.id, Conversation.session_key == session_key
-    )
-    conversation = (await session.exec(query)).first()
-    if conversation is None:
-        raise NotFound(await _unknown(session, tenant, session_key))
-    lead = await session.get_one(Lead, conversation.lead_id)
+async def read(session: AsyncSession, tenant: Tenant, name: str) -> Story:
+    """Return the story of a conversation, by its id or key; `NotFound` names the latest ones."""
+    try:
+        conversation, lead = await funnel.conversation_of(session, tenant.id, name)
+    except NotFound:
+        raise NotFound(await _unknown(session, tenant, name)) from None
     submissions = await _rows(session, Submission, conversation_id=conversation.id)
     numbers = [submission.id for submission in submissions]
     attempts = select(SubmissionAttempt).where(col(SubmissionAttempt.submission_id).in_(numbers))
@@ -134,6 +135,7 @@ async def read(session: AsyncSession, tenant: Tenant, session_key: str) -> Story
         reviews=await _rows(session, ReviewItem, conversation_id=conversation.id),
         tasks=await tasks.of_lead(session, lead.id),
         escalations=await escalations.of_conversation(session, conversation.id),
+        costs=await _rows(session, UsageLog, conversation_id=conversation.id),
     )
 
 
@@ -330,6 +332,7 @@ ENDINGS = {
     "incomplete": "the assistant said goodbye with something missing",
     "caller_goodbye": "the caller said goodbye",
     "wrong_number": "goodbye, it was a wrong number",
+    "opted_out": "the contact wants no more messages",
     "silence": "goodbye, nobody spoke any more",
     "length_cap": "goodbye, the call reached its longest time",
     "caller_hung_up": "the caller hung up",

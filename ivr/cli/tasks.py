@@ -20,7 +20,8 @@ from ivr.cli.terminal import (
     table,
 )
 from ivr.db.tables import Conversation, FieldValue, Lead, Task
-from ivr.leads import tasks, values
+from ivr.leads import values
+from ivr.leads.attention import tasks
 from ivr.leads.profile import PHONES
 
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="The id that `ivr tasks list` shows.")]

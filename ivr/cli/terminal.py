@@ -19,7 +19,7 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from ivr.errors import IvrError
-from ivr.leads.funnel import international
+from ivr.leads.progress.funnel import international
 
 BROKEN = 1  # the exit code of a command that could not do what it was asked to
 _PIPE_WIDTH = 20_000  # in a pipe no line is wrapped; no lead has a line as long as this

@@ -10,8 +10,10 @@ from rich.text import Text
 from ivr.cli import period
 from ivr.cli.desk import Desk, open_desk
 from ivr.cli.terminal import JsonFlag, add, commands, one_line, print_json, screen, show, table
+from ivr.db.secret_key import secret_key
 from ivr.db.tables import WebhookEndpoint
 from ivr.errors import BadRequest
+from ivr.sealing import Seal
 from ivr.settings import Environment
 from ivr.webhooks import endpoints, replay
 from ivr.webhooks.replay import Parked
@@ -29,11 +31,11 @@ EndpointId = Annotated[
 def make(url: Url, *, types: Types = None, as_json: JsonFlag = False) -> None:
     """Have a program told of events; print the secret that signs them, once."""
     names = [name.strip() for name in (types or "").split(",") if name.strip()]
-    endpoint = asyncio.run(_make(url, names))
+    endpoint, secret = asyncio.run(_make(url, names))
     if as_json:
-        print_json({**_document(endpoint), "secret": endpoint.secret})
+        print_json({**_document(endpoint), "secret": secret})
         return
-    _print_secret(endpoint.secret)
+    _print_secret(secret)
 
 
 def _print_secret(secret: str) -> None:
@@ -41,7 +43,7 @@ def _print_secret(secret: str) -> None:
     typer.echo("This secret signs every message. It is not shown again.", err=True)
 
 
-async def _make(url: str, names: Sequence[str]) -> WebhookEndpoint:
+async def _make(url: str, names: Sequence[str]) -> tuple[WebhookEndpoint, str]:
     async with open_desk() as desk, desk.db.write() as session:
         return await endpoints.add(
             session,
@@ -49,6 +51,7 @@ async def _make(url: str, names: Sequence[str]) -> WebhookEndpoint:
             url,
             types=names,
             only_public=desk.settings.environment is Environment.PRODUCTION,
+            seal=Seal(secret_key(desk.settings)),
             now=desk.clock.now,
         )
 
@@ -123,7 +126,7 @@ def rotate(number: EndpointId) -> None:
 async def _rotate(number: str) -> str:
     async with open_desk() as desk, desk.db.write() as session:
         endpoint = await endpoints.find(session, desk.tenant.id, number)
-        return endpoints.rotate(endpoint, now=desk.clock.now)
+        return endpoints.rotate(endpoint, Seal(secret_key(desk.settings)), now=desk.clock.now)
 
 
 def parked(*, as_json: JsonFlag = False) -> None:

@@ -1,8 +1,7 @@
 """An operator's desk: a terminal, a house with calls in it, a buyer that can be told to refuse."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import resources
@@ -12,7 +11,6 @@ from uuid import UUID
 
 import httpx
 import pytest
-import structlog
 from sqlmodel import select
 from typer.testing import CliRunner
 
@@ -20,6 +18,7 @@ from ivr import tenants
 from ivr.cli import main
 from ivr.conversations import Said, write_turn
 from ivr.db import Database
+from ivr.db.secret_key import hash_key
 from ivr.db.tables import (
     Channel,
     Conversation,
@@ -31,10 +30,10 @@ from ivr.db.tables import (
 )
 from ivr.leads import values
 from ivr.leads.conclusion import conclude
+from ivr.leads.delivery.submissions import Outcome, Submissions
 from ivr.leads.extraction import Extraction
 from ivr.leads.intake import Enquiry, begin
 from ivr.leads.profile import load_profile
-from ivr.leads.submissions import Outcome, Submissions
 from ivr.settings import Settings, load_settings
 from tools.emulators.npa import NpaEmulator
 
@@ -71,17 +70,13 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Terminal]:
+def terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Terminal:
     """A terminal in an empty folder, where nothing is set."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
         monkeypatch.delenv(f"{name.upper()}_FILE", raising=False)
     monkeypatch.chdir(tmp_path)
-    handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
-    yield Terminal()
-    logging.getLogger().handlers[:] = handlers
-    logging.getLogger().setLevel(level)
-    structlog.reset_defaults()
+    return Terminal()
 
 
 class House:
@@ -197,8 +192,8 @@ async def house(
             "NPA_API_PASSWORD": "right-password",
         }.items():
             monkeypatch.setenv(name, value)
-        db = Database(database_url)
         settings = load_settings()
+        db = Database(database_url, hash_key=hash_key(settings))
         tenant = await tenants.ensure_default(db, settings, now=utc_now())
         yield House(db, settings, npa, tenant)
         await db.close()

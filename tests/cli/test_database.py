@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from ivr.cli.database import newest_revision, place
 from ivr.db import Database
+from ivr.jobs import Jobs
 from tests.cli.conftest import Terminal
 
 
@@ -41,17 +42,17 @@ async def test_current_and_check_on_every_database(
 
 
 async def test_tables_of_a_newer_release_are_left_alone(
-    terminal: Terminal, database_url: str, monkeypatch: pytest.MonkeyPatch
+    terminal: Terminal, database_url: str, owner_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
-    await pretend(database_url, "ffff")
+    await pretend(owner_url, "ffff")
     try:
         for words in (("db", "upgrade"), ("db", "check"), ("leads", "list")):
             answer = await terminal.run(*words)
             assert answer.code == 1
             assert "at revision ffff, which a newer release made" in answer.err
     finally:
-        await pretend(database_url, str(newest_revision()))
+        await pretend(owner_url, str(newest_revision()))
 
 
 async def pretend(database_url: str, revision: str) -> None:
@@ -65,6 +66,54 @@ async def pretend(database_url: str, revision: str) -> None:
     await db.close()
 
 
+# With a role that owns the tables, and another one for the server
+
+
+async def test_upgrade_as_the_owner_lets_the_server_start_at_once(
+    terminal: Terminal,
+    postgres_url: str,
+    postgres_owner_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = str(make_url(postgres_url).username)
+    owner = Database(postgres_owner_url)
+    async with owner.engine.begin() as connection:
+        await connection.execute(text(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {server}"))
+        await connection.execute(text(f"REVOKE ALL ON SCHEMA dbos FROM {server}"))
+    await owner.close()
+    monkeypatch.setenv("DATABASE_URL", postgres_url)
+    assert "permission denied" in (await terminal.run("db", "check")).err
+    monkeypatch.setenv("DATABASE_OWNER_URL", postgres_owner_url)
+    answer = await terminal.run("db", "upgrade")
+    assert f"the server connects as {server}, which owns nothing there" in answer.out, answer.err
+    assert "only-for-tests" not in answer.out
+    monkeypatch.delenv("DATABASE_OWNER_URL")
+    assert (await terminal.run("db", "check")).code == 0
+    jobs = Jobs(postgres_url, executor_id="first")
+    await jobs.open()
+    await jobs.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("postgresql://owner@h/n", "expected another role"),
+        ("postgresql://app@h/other", "expected the database that DATABASE_URL names"),
+        ("sqlite:///./nps_ivr.db", "expected the database that DATABASE_URL names"),
+    ],
+    ids=["same role", "other database", "sqlite"],
+)
+def test_an_owner_that_is_no_other_role_of_the_same_database_is_refused(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, url: str, problem: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("DATABASE_OWNER_URL", "postgresql://owner:very-secret@h/n")
+    answer = terminal.run_now("db", "upgrade")
+    assert answer.code != 0
+    assert f"DATABASE_OWNER_URL: {problem}" in answer.err
+    assert "very-secret" not in answer.err
+
+
 def test_a_database_without_tables_or_a_business_is_explained(terminal: Terminal) -> None:
     Path("nps_ivr.db").touch()
     empty = terminal.run_now("leads", "list")
@@ -72,7 +121,7 @@ def test_a_database_without_tables_or_a_business_is_explained(terminal: Terminal
     assert "`ivr db upgrade`" in empty.err
     terminal.run_now("db", "upgrade")
     nobody = terminal.run_now("leads", "list")
-    assert nobody.err == "no business in ./nps_ivr.db yet: the server's first start makes it\n"
+    assert nobody.err == "no business in the database yet: the server's first start makes it\n"
 
 
 def test_an_unreachable_database_is_named_without_its_password(

@@ -35,7 +35,7 @@ class Neighbours:
     account: dict[str, Any] = field(default_factory=lambda: {"status": "active"})
     account_status: int = 200
     voice_url: str | None = None
-    health: dict[str, Any] = field(default_factory=lambda: {"status": "ok", "live_calls": 0})
+    health: dict[str, Any] = field(default_factory=lambda: {"status": "ready", "live_calls": 0})
     health_status: int = 200
     date_header: str | None = None
     silence: asyncio.Event = field(default_factory=asyncio.Event)
@@ -65,7 +65,7 @@ class Neighbours:
             known = request.query_params["PhoneNumber"] == NUMBER and self.voice_url is not None
             found = [{"voice_url": self.voice_url}] if known else []
             return JSONResponse({"incoming_phone_numbers": found})
-        if path == "/health":
+        if path == "/health/ready":
             return JSONResponse(self.health, self.health_status)
         return JSONResponse({"message": "what is that?"}, 404)
 
@@ -233,7 +233,7 @@ async def test_somebody_else_at_our_public_address_is_broken(
 async def test_a_server_without_its_database_is_not_well(
     around: Neighbours, terminal: Terminal
 ) -> None:
-    around.health, around.health_status = {"status": "no database"}, 503
+    around.health, around.health_status = {"status": "not_ready", "live_calls": 0}, 503
     code, links = await examine(terminal)
     assert (code, links["public URL.unwell"]["level"]) == (1, "broken")
 
@@ -275,6 +275,21 @@ async def test_a_database_of_a_newer_release_is_broken(
     code, links = await examine(terminal)
     assert code == 1
     assert "a newer release made" in links["database.unusable"]["message"]
+
+
+async def test_a_role_that_could_take_down_the_wall_between_clients_is_told(
+    around: Neighbours,
+    terminal: Terminal,
+    postgres_url: str,
+    postgres_owner_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", postgres_url)
+    assert "database.role" not in (await examine(terminal))[1]
+    monkeypatch.setenv("DATABASE_URL", postgres_owner_url)
+    code, links = await examine(terminal)
+    assert (code, links["database.role"]["level"]) == (0, "warning")
+    assert "owns the tables" in links["database.role"]["message"]
 
 
 async def test_a_wrong_profile_is_broken(

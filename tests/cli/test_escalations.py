@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from ivr.db.tables import Channel, Message, Trigger, Turn, utc_now
-from ivr.leads import escalations
+from ivr.leads.attention import escalations
+from ivr.leads.attention.staff import Staff
 from ivr.leads.intake import Enquiry, begin
-from ivr.leads.staff import Staff
 from tests.cli.conftest import CALLED, CALLER, House, Terminal
 from tests.leads.cast import rows, save
 

@@ -29,7 +29,6 @@ READ_BY_A_MODEL = Extraction(
             prompt="2",
             input_tokens=812,
             output_tokens=90,
-            cost_usd=0.00123,
         ),
     ],
 )
@@ -155,11 +154,12 @@ async def test_extraction_shows_prompts_cost_and_disagreement(
     await house.conclude(await house.call("CA1", known=known), READ_BY_A_MODEL)
     out = (await terminal.run("explain", "CA1")).out
     assert "yes: by a model, 2 requests" in out
-    assert "$0.0012" in out
+    assert "in all $0.000126" in out
     assert "not JSON" in out
     assert "disagreement on vehicle_model: MT-07 / MT-09" in out
     told = await story(terminal, "CA1")
-    assert told["usage"]["extraction"]["cost_usd"] == 0.00123
+    assert told["cost"] == {"tokens": 902, "cost_micros": 126, "unpriced": 0, "usd": "0.000126"}
+    assert [(row["purpose"], row["cost_micros"]) for row in told["costs"]] == [("extract", 126)]
     assert "`ivr review decide 1 vehicle_model=...`" in told["next"][-1]
 
 
@@ -223,6 +223,13 @@ async def test_a_call_without_a_number_is_held_for_an_operator(
     assert "nobody said a word" in (await terminal.run("explain", "CA1")).out
 
 
+async def test_a_conversation_is_also_explained_by_the_id_that_the_api_shows(
+    house: House, terminal: Terminal
+) -> None:
+    conversation = await house.call("CA1")
+    assert await story(terminal, str(conversation.id)) == await story(terminal, "CA1")
+
+
 async def test_an_unknown_call_names_the_latest_five(house: House, terminal: Terminal) -> None:
     empty = await terminal.run("explain", "CA9")
     assert (empty.code, empty.err) == (1, "no call CA9: nobody has called yet\n")
@@ -243,5 +250,5 @@ async def test_a_phone_call_that_twilio_has_not_said_to_be_over_is_shown(
         row.line_due_at = None
     assert "look for it there" in (await terminal.run("explain", "CA1")).out
     async with house.db.write() as session:
-        await line.closed(session, call.id, now=utc_now())
+        await line.closed(session, call, {}, now=utc_now())
     assert "Twilio" not in (await terminal.run("explain", "CA1")).out

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ivr import api_keys
-from ivr.db.tables import ApiKey
+from ivr.db.tables import ApiKey, utc_now
 from tests.cli.conftest import House, Terminal
 from tests.leads.cast import rows
 
@@ -15,7 +15,7 @@ async def test_a_key_is_printed_once_and_opens_the_door(house: House, terminal: 
     key = made.out.strip()
     assert made.code == 0 and key.startswith("ivr_sk_") and "only time" in made.err
     async with house.db.read() as session:
-        found = await api_keys.find(session, key)
+        found = await api_keys.find(session, key, now=utc_now())
     assert found is not None and (found.name, found.tenant_id) == ("website", house.tenant.id)
     for words in (("keys", "list"), ("keys", "list", "--json")):
         answer = await terminal.run(*words)
@@ -55,12 +55,12 @@ async def test_a_key_is_revoked_by_all_of_it_and_none_by_nothing(
     nothing = await terminal.run("keys", "revoke", "")
     assert nothing.code == 1
     async with house.db.read() as session:
-        assert await api_keys.find(session, key) is not None
+        assert await api_keys.find(session, key, now=utc_now()) is not None
     unknown = await terminal.run("keys", "revoke", f"{key}x")
     assert unknown.code == 1 and key not in unknown.out + unknown.err
     assert (await terminal.run("keys", "revoke", key)).code == 0
     async with house.db.read() as session:
-        assert await api_keys.find(session, key) is None
+        assert await api_keys.find(session, key, now=utc_now()) is None
 
 
 async def test_a_revoked_key_opens_nothing_and_leaves_the_list(
@@ -70,7 +70,7 @@ async def test_a_revoked_key_opens_nothing_and_leaves_the_list(
     revoked = await terminal.run("keys", "revoke", key[:12])
     assert (revoked.code, "revoked" in revoked.out) == (0, True)
     async with house.db.read() as session:
-        assert await api_keys.find(session, key) is None
+        assert await api_keys.find(session, key, now=utc_now()) is None
     assert "there are no keys" in (await terminal.run("keys", "list")).out
     assert "revoked" in (await terminal.run("keys", "list", "--all")).out
     unknown = await terminal.run("keys", "revoke", "ivr_sk_nobody")

@@ -1,17 +1,24 @@
 """`ivr review`: the questions that only a person can answer, and what the answers do."""
 
+import asyncio
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ivr import conversations
 from ivr.db.tables import Channel, ConsentAction, Conversation, ReviewItem, ReviewKind, utc_now
-from ivr.leads import opt_out_review
+from ivr.errors import Undone
+from ivr.leads.attention import opt_out_review
 from ivr.leads.extraction import Extraction
 from ivr.leads.intake import Enquiry, begin
 from ivr.messages import consent
 from tests.cli.conftest import CALLER, JOHN, House, Terminal
+from tests.leads.cast import rows, until
+from tests.leads.people.test_lock_order import somebody_waits
 
 WITHOUT_MODEL = {name: value for name, value in JOHN.items() if name != "vehicle_model"}
 
@@ -97,20 +104,71 @@ async def test_what_was_allowed_after_doubtful_words_stays_allowed(
 ) -> None:
     number = await _doubt(house, "please no more of these")
     async with house.db.write() as session:
-        await consent.record(
-            session,
-            house.tenant.id,
-            address=CALLER,
-            channel=Channel.SMS,
-            action=ConsentAction.GRANTED,
-            source="keyword",
-            evidence="START",
-            now=utc_now(),
-        )
+        await _say(house, session, ConsentAction.GRANTED)
     decided = await terminal.run("review", "yes", number)
     assert decided.out == f"review item {number} decided: {opt_out_review.ALLOWED_SINCE}\n"
     async with house.db.read() as session:
         assert not await consent.is_revoked(session, house.tenant.id, CALLER, Channel.SMS)
+
+
+async def _say(house: House, session: AsyncSession, action: ConsentAction) -> None:
+    """Write down what the caller has said about messages by a word of its own."""
+    await consent.record(
+        session,
+        house.tenant.id,
+        address=CALLER,
+        channel=Channel.SMS,
+        action=action,
+        source="keyword",
+        evidence="a keyword",
+        now=utc_now(),
+    )
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_person_s_word_while_a_stop_comes_in(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each wants the conversation and the ledger of consent, and takes them in the same order."""
+    number, db = int(await _doubt(house, "please no more of these")), house.db
+    (conversation,) = await rows(db, Conversation)
+
+    async def stop() -> None:
+        async with db.write() as session:
+            await conversations.lock(session, conversation.id)
+            await _say(house, session, ConsentAction.REVOKED)
+
+    record, stopping = consent.record, list[asyncio.Task[None]]()
+
+    async def pausing(*given: Any, **more: Any) -> None:
+        await record(*given, **more)
+        if not stopping:
+            stopping.append(asyncio.create_task(stop()))
+            await until(lambda: somebody_waits(db))
+
+    monkeypatch.setattr(consent, "record", pausing)
+    async with db.write() as session:
+        now = utc_now()
+        await opt_out_review.decide(session, house.tenant, number, is_refusal=True, now=now)
+    await stopping[0]
+    (item,) = await rows(db, ReviewItem)
+    assert item.resolution == opt_out_review.REFUSED
+
+
+async def test_an_answer_that_others_are_in_the_way_of_is_given_again(
+    house: House, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, decide, tried = await _doubt(house, "no more"), opt_out_review.decide, []
+
+    async def undone_once(*given: Any, **more: Any) -> str:
+        tried.append(1)
+        if len(tried) == 1:
+            raise Undone("others were at the same rows")
+        return await decide(*given, **more)
+
+    monkeypatch.setattr(opt_out_review, "decide", undone_once)
+    answer = await terminal.run("review", "yes", number)
+    assert (answer.code, len(tried)) == (0, 2), answer.err
 
 
 async def _doubt(house: House, words: str) -> str:

@@ -3,13 +3,17 @@
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 
 from ivr.db import Database
-from ivr.db.tables import Conversation
-from tests.cli.conftest import Terminal
+from ivr.db.tables import Conversation, Submission
+from ivr.leads.delivery.submissions import Submissions
+from ivr.leads.profile import load_profile
+from tests.cli.conftest import House, Terminal
+from tests.leads.cast import rows
 from tests.leads.courses import AHMED, STAGES, centre, chat, lead_of, tell
-from tests.leads.test_exchange import SEED
+from tests.leads.progress.test_exchange import SEED
 
 
 @pytest.fixture
@@ -64,6 +68,21 @@ async def test_a_stage_is_set_with_its_reason_and_let_go_again(
     assert (lead.stage, lead.lost_reason) == ("LOST", "chose another school")
     answer = await terminal.run("stages", "release", str(ahmed.id))
     assert (answer.code, answer.out) == (0, f"{ahmed.id} stands in GOAL_COLLECTED\n")
+
+
+async def test_a_lead_that_was_lost_by_mistake_goes_out_when_its_stage_is_let_go(
+    house: House, terminal: Terminal
+) -> None:
+    submission_id = await house.conclude(await house.call("CA1"))
+    assert (await terminal.run("stages", "set", "CA1", "LOST")).code == 0
+    async with httpx.AsyncClient() as http:
+        sender = Submissions(house.db, http, house.settings, load_profile)
+        assert submission_id and await sender.first_attempt(submission_id) is None
+        (held,) = await rows(house.db, Submission)
+        assert held.state == "held"
+        assert (await terminal.run("stages", "release", "CA1")).code == 0
+        outcome = await sender.attempt(submission_id)
+    assert outcome and outcome.state == "succeeded"
 
 
 async def test_what_cannot_be_is_said_in_words(ahmed: Conversation, terminal: Terminal) -> None:

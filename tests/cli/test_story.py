@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+from ivr import conversations
 from ivr.agent import acts, tool_schemas
 from ivr.cli.story import ENDINGS, GOODBYES, SOURCES
 from ivr.db.tables import Source
@@ -9,7 +10,8 @@ from ivr.voice.commands import EndReason
 
 
 def test_every_reason_to_end_has_words_and_no_words_are_without_a_reason() -> None:
-    assert set(ENDINGS) == {*EndReason, *tool_schemas.END_REASONS, *get_args(acts.EndReason)}
+    said = {*tool_schemas.END_REASONS, *get_args(acts.EndReason), conversations.OPTED_OUT}
+    assert set(ENDINGS) == {*EndReason, *said}
     assert all(ENDINGS.values())
 
 

@@ -3,7 +3,7 @@
 import json
 
 from ivr.db.tables import utc_now
-from ivr.leads import tasks
+from ivr.leads.attention import tasks
 from tests.cli.conftest import House, Terminal
 
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 from ivr.cli.checkup.finding import TIMEOUT_SECONDS, Finding, Link, Visit
 from ivr.cli.database import existing, folder_of, newest_revision, place, try_writing
+from ivr.db import Database, row_security
 from ivr.db.engine import database_path
 from ivr.errors import IvrError, ProfileError
 from ivr.leads.profile import load_profile
@@ -54,12 +55,24 @@ async def check_database(visit: Visit) -> list[Finding]:
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS), existing(url) as db:
             await try_writing(db)
+            weakness = await _weakness(db)
     except TimeoutError:
         message = f"{place(url)} is locked, or does not answer in {TIMEOUT_SECONDS:g} s"
         return [link.broken("slow", message, "which program holds it open for writing?")]
     except IvrError as exc:
         return [link.broken("unusable", str(exc), "DATABASE_URL says where it lies")]
-    return [link.fine("ready", f"{place(url)} is writable, at revision {newest_revision()}")]
+    findings = [link.fine("ready", f"{place(url)} is writable, at revision {newest_revision()}")]
+    if weakness is not None:
+        hint = "give the server a role of its own, see docs/postgresql.md: DATABASE_OWNER_URL"
+        findings.append(link.warning("role", f"the role we connect as {weakness}", hint))
+    return findings
+
+
+async def _weakness(db: Database) -> str | None:
+    if db.is_sqlite:
+        return None
+    async with db.engine.connect() as connection:
+        return await row_security.weakness(connection)
 
 
 async def check_voice(visit: Visit) -> list[Finding]:

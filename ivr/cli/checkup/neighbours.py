@@ -12,9 +12,11 @@ import httpx
 
 from ivr.cli.checkup.finding import Finding, Link, Visit, no_answer
 from ivr.settings import Settings
+from ivr.vendors import llm
 
 SOON = timedelta(days=90)
 WRONG_CLOCK_SECONDS = 30
+HEALTH = "/health/ready"
 VOICE_PATHS = ("/twilio/voice-realtime-proxied", "/twilio/voice", "/twilio/voice-ivr")
 _REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
@@ -22,7 +24,7 @@ _REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 async def check_models(visit: Visit) -> list[Finding]:
     """Ask which models the key may use and when they end (OpenAI: GET /models)."""
     settings, link = visit.settings, Link("models")
-    findings: list[Finding] = []
+    findings = [_who_writes(link, settings)]
     if settings.openai_api_key is not None:
         url = f"{settings.openai_base_url}/models"
         with no_answer(findings, link, url, "OPENAI_BASE_URL, or the network of this machine"):
@@ -32,6 +34,19 @@ async def check_models(visit: Visit) -> list[Finding]:
     if settings.anthropic_api_key is not None:
         findings += await _check_anthropic(visit, link)
     return findings
+
+
+def _who_writes(link: Link, settings: Settings) -> Finding:
+    """Say who answers written messages, first to last."""
+    models = {
+        "anthropic": (settings.anthropic_reply_model, settings.anthropic_route_model),
+        "openai": (settings.openai_reply_model, settings.openai_route_model),
+    }
+    order = [models[provider] for provider in llm.providers(settings)]
+    if not order:
+        return link.fine("writing", "no model key: the rules answer who writes")
+    said = ", then ".join(f"{reply} ({route} what is simple)" for reply, route in order)
+    return link.fine("writing", f"who writes is answered by {said}, then the rules")
 
 
 def _models(link: Link, response: httpx.Response, settings: Settings, today: date) -> list[Finding]:
@@ -184,19 +199,18 @@ async def check_public(visit: Visit) -> list[Finding]:
         f"{visit.settings.host}:{visit.settings.port}?"
     )
     with no_answer(findings, link, base, hint):
-        response = await visit.get(f"{base}/health")
+        response = await visit.get(f"{base}{HEALTH}")
         findings.append(_health(link, base, response, hint))
     return findings
 
 
 def _health(link: Link, base: str, response: httpx.Response, hint: str) -> Finding:
-    is_ours = _member(response, "live_calls") is not None
-    if not is_ours and _member(response, "status") != "no database":
-        message = f"{base}/health is answered by somebody else (HTTP {response.status_code})"
+    if _member(response, "live_calls") is None:
+        message = f"{base}{HEALTH} is answered by somebody else (HTTP {response.status_code})"
         return link.broken("stranger", message, hint)
     if response.status_code != HTTPStatus.OK:
         message = f"the server behind {base} is not well (HTTP {response.status_code})"
-        return link.broken("unwell", message, f"curl {base}/health")
+        return link.broken("unwell", message, f"curl {base}{HEALTH}")
     return link.fine("ours", f"{base} leads to this program")
 
 
