@@ -1,16 +1,15 @@
 """The web process: every route in one list."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from typing import Any
 
 import structlog
 from fastapi import APIRouter
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from ivr.channels import (
@@ -26,59 +25,38 @@ from ivr.channels import (
 from ivr.channels.cross_origin import CrossOrigin
 from ivr.channels.desk import Desk
 from ivr.doors import problems
+from ivr.doors.body_size import BodySize
+from ivr.doors.limits import RateLimits
+from ivr.doors.security_headers import SecurityHeaders
 from ivr.errors import IvrError, Unavailable
 from ivr.leads.profile import Profile, load_profile
+from ivr.leads.profile.shelf import ProfileShelf
 from ivr.live_calls import LiveCalls
-from ivr.runtime import OFFLINE, State, VoiceModel, open_state
+from ivr.runtime import OFFLINE, VoiceModel, open_state
 from ivr.settings import Settings
 from ivr.vital_signs import Pulse
 from ivr.voice import endpoints
 from ivr.voice.sweeper import sweeping
-from ivr.web import escalations, funnel, widget
+from ivr.web import (
+    client_keys,
+    clients,
+    conversations,
+    docs_page,
+    escalations,
+    funnel,
+    health,
+    lead_lists,
+    leads,
+    qualification,
+    usage,
+    widget,
+)
 from ivr.web.api import create_api
 
 log = structlog.get_logger(__name__)
 
 
-async def live(_: Request[State]) -> Response:
-    """The process runs."""
-    return JSONResponse({"status": "ok"})
-
-
-async def ready(request: Request[State]) -> Response:
-    """The process can take calls: it is not leaving, and its database answers.
-
-    A process that turns callers away is ready all the same: it makes leads of them.
-    """
-    calls = request.state["live"]
-    if calls.is_draining:
-        leaving = {"status": "draining", "live_calls": len(calls)}
-        return JSONResponse(leaving, status_code=503)
-    try:
-        async with asyncio.timeout(2):
-            await request.state["db"].ping()
-    except Exception as exc:  # whatever is wrong with the database, the answer is the same
-        log.warning("not ready", problem=type(exc).__name__)
-        return JSONResponse({"status": "no database"}, status_code=503)
-    voice = request.state["voice"]
-    return JSONResponse(
-        {
-            "status": "ok",
-            "voice": "none" if voice is None else voice.model,
-            "live_calls": len(calls),
-            "admission": {
-                "refuses": calls.refusal,
-                "admitted": calls.admission.admitted,
-                "refused": calls.admission.refused,
-            },
-        }
-    )
-
-
 ROUTES = [
-    Route("/health", ready, methods=["GET"]),
-    Route("/health/live", live, methods=["GET"]),
-    Route("/health/ready", ready, methods=["GET"]),
     Route("/twilio/voice-realtime-proxied", endpoints.ring, methods=["POST"]),
     Route("/twilio/voice", endpoints.ring, methods=["POST"]),
     Route("/twilio/voice/after", endpoints.after, methods=["POST"]),
@@ -93,10 +71,12 @@ ROUTES = [
     Route("/webhooks/sms/inbound", sms.inbound, methods=["POST"]),
     Route("/webhooks/whatsapp/inbound", whatsapp.inbound, methods=["POST"]),
     Route("/twilio/message-status", message_status.status, methods=["POST"]),
+    *docs_page.ROUTES,
 ]
 
 # The JSON interface: FastAPI routers, whose routes come after these.
 ROUTERS: list[APIRouter] = [
+    health.router,
     chat.router,
     chat_messages.router,
     live_chat.router,
@@ -104,6 +84,13 @@ ROUTERS: list[APIRouter] = [
     missed_call.router,
     funnel.router,
     escalations.router,
+    conversations.router,
+    lead_lists.router,
+    leads.router,
+    clients.router,
+    usage.router,
+    client_keys.router,
+    qualification.router,
 ]
 
 
@@ -127,15 +114,33 @@ def create_app(
     return Starlette(
         routes=[*ROUTES, Mount("/", create_api(ROUTERS))],
         lifespan=lifespan,
-        middleware=[Middleware(CrossOrigin)],
-        exception_handlers={IvrError: problems.explain},
+        middleware=_middleware(settings),
+        exception_handlers={
+            IvrError: problems.explain,
+            HTTPException: problems.explain_http,
+            Exception: problems.explain_bug,
+        },
     )
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """Return what stands before every route, the outermost first.
+
+    A refusal is marked for browsers like any other answer, so that a page can read it.
+    """
+    is_https = (settings.public_base_url or "").startswith("https://")
+    return [
+        Middleware(SecurityHeaders, is_https=is_https),
+        Middleware(CrossOrigin),
+        Middleware(RateLimits, settings),
+        Middleware(BodySize),
+    ]
 
 
 def _by_key(settings: Settings) -> Callable[[str], Profile]:
     """Return what finds a profile by its key: the configured one may be a file of the owner's."""
     configured = load_profile(settings.profile)
-    return lambda key: configured if key == configured.key else load_profile(key)
+    return cache(lambda key: configured if key == configured.key else load_profile(key))
 
 
 @asynccontextmanager
@@ -150,8 +155,9 @@ async def _voice(settings: Settings) -> AsyncIterator[VoiceModel | None]:
     async with AsyncExitStack() as stack:
         voice = None
         try:
-            base_url = await stack.enter_async_context(offline_voice(_by_key(settings)))
-            voice = VoiceModel(base_url, OFFLINE, OFFLINE)
+            shelf = ProfileShelf(_by_key(settings))
+            base_url = await stack.enter_async_context(offline_voice(shelf))
+            voice = VoiceModel(base_url, OFFLINE, OFFLINE, shelf.put)
         except Unavailable as exc:
             log.warning("no offline voice", problem=str(exc))
         yield voice

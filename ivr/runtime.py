@@ -5,16 +5,14 @@ It stands just below the doors and knows none of them.
 
 import asyncio
 import gc
-import os
-import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from pathlib import Path
+from operator import attrgetter
 from typing import Any, TypedDict, TypeVar
 
 import httpx
@@ -22,17 +20,22 @@ import structlog
 
 from ivr import tenants, vital_signs
 from ivr.admission import Admission, Limits
+from ivr.costs.meter import Meter
 from ivr.db import Database
-from ivr.db.engine import database_path
+from ivr.db.secret_key import hash_key, secret_key
 from ivr.db.tables import utc_now
-from ivr.errors import SettingsError
-from ivr.leads import fields, tasks
+from ivr.leads import fields
+from ivr.leads.attention import tasks
+from ivr.leads.attention.budget_alerts import BudgetAlerts
+from ivr.leads.people.retention import Retention
 from ivr.leads.profile import Profile, load_profile
+from ivr.leads.progress.silence import Silence
 from ivr.leads.road import Road
-from ivr.leads.silence import Silence
 from ivr.leases import Leases
 from ivr.live_calls import LiveCalls
+from ivr.messages import suppressions
 from ivr.messages.outbox import Outbox
+from ivr.sealing import Seal
 from ivr.settings import Environment, Settings
 from ivr.turns import TurnLog
 from ivr.vendors.llm import TextModels
@@ -40,7 +43,6 @@ from ivr.vendors.twilio import TwilioRest
 from ivr.vital_signs import Pulse
 from ivr.webhooks.delivery import Deliveries
 
-SECRET_FILE = "nps_ivr.secret"
 # The jobs compute in threads. With Python's own 5 ms all calls would wait for that long, whenever
 # the loop has let go of the interpreter for a moment and one of them has taken it.
 THREAD_TURN_SECONDS = 0.0005
@@ -58,11 +60,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class VoiceModel:
-    """Where the voice model answers; `base_url` is http(s), as for REST."""
+    """Where the voice model answers; `base_url` is http(s), as for REST.
+
+    `named`: what a profile is called where the models are named by profile.
+    """
 
     base_url: str
     api_key: str
     model: str
+    named: Callable[[Profile], str] = attrgetter("key")
 
     @property
     def is_offline(self) -> bool:
@@ -101,6 +107,7 @@ class State(TypedDict):
     settings: Settings
     db: Database
     turns: TurnLog
+    meter: Meter
     leases: Leases
     road: Road
     profiles: Callable[[str], Profile]
@@ -144,35 +151,34 @@ async def open_state(
     report_problems(settings)
     profiles = cache(load_profile)
     profiles(settings.profile)
-    db = Database(settings.database_url)
+    db = Database(settings.database_url, hash_key=hash_key(settings))
     background = Background()
-    turns = TurnLog(db)
+    turns, meter = TurnLog(db), Meter(db)
     text_models = TextModels(settings)
     leases = Leases(db, grace=timedelta(seconds=settings.episode_grace_seconds))
     live = live_calls(settings) if live is None else live  # an empty one counts as false
     pulse = Pulse(time.monotonic()) if pulse is None else pulse
     try:
-        if db.is_sqlite:
-            await db.upgrade()
-        await tenants.ensure_default(db, settings, now=utc_now())
+        await _prepare(db, settings)
         background.start(asyncio.to_thread(fields.warm))  # a call hears its first ZIP later
         async with (
             httpx.AsyncClient() as http,
             # Closed after the road, whose last moves are told, too.
-            Deliveries.open(db, only_public=settings.environment is Environment.PRODUCTION),
-            Silence.open(db, profiles, settings),
+            _timers(settings, db, profiles),
             Outbox.open(settings, db, http, tasks.write_back) as outbox,
             Road.open(
                 settings, db, http, profiles, is_live=live.__contains__, models=text_models
             ) as road,
         ):
             _rule_garbage(background)
+            background.start(meter.run())
             background.start(vital_signs.sample(live.admission))
             background.start(vital_signs.watch(pulse, db, lambda: road.last_tick))
             yield State(
                 settings=settings,
                 db=db,
                 turns=turns,
+                meter=meter,
                 leases=leases,
                 road=road,
                 profiles=profiles,
@@ -191,6 +197,32 @@ async def open_state(
         await db.close()
 
 
+async def _prepare(db: Database, settings: Settings) -> None:
+    """Have tables and rows as this release wants them; PostgreSQL's tables wait for an operator."""
+    if db.is_sqlite:
+        await db.upgrade()
+    await tenants.ensure_default(db, settings, now=utc_now())
+    await suppressions.seal_older(db)
+
+
+@asynccontextmanager
+async def _timers(
+    settings: Settings, db: Database, profiles: Callable[[str], Profile]
+) -> AsyncIterator[None]:
+    """Do what becomes due by itself while the block runs."""
+    async with (
+        Deliveries.open(
+            db,
+            only_public=settings.environment is Environment.PRODUCTION,
+            seal=Seal(secret_key(settings)),
+        ),
+        Silence.open(db, profiles, settings),
+        BudgetAlerts.open(db, profiles, settings),
+        Retention.open(db),
+    ):
+        yield
+
+
 def _rule_garbage(background: Background) -> None:
     gc.freeze()  # all that was imported and warmed stays
     gc.set_threshold(*COLLECT_YOUNG_ONLY)
@@ -207,31 +239,3 @@ def report_problems(settings: Settings) -> None:
     """Say once what is missing; what must stop the start has stopped it already."""
     for problem in settings.check():
         log.warning("setting", id=problem.id, problem=problem.message, hint=problem.hint)
-
-
-def secret_key(settings: Settings) -> bytes:
-    """Return the key for signing our own tokens; in development it is made on the first start."""
-    if settings.secret_key is not None:
-        return settings.secret_key.get_secret_value().encode()
-    assert settings.environment is not Environment.PRODUCTION, "production requires SECRET_KEY"
-    path = (database_path(settings.database_url) or Path(SECRET_FILE)).with_name(SECRET_FILE)
-    if not path.exists():
-        _make_secret(path)
-    key = path.read_bytes()
-    if len(key) < 32:
-        raise SettingsError(f"SECRET_KEY: {path} is damaged; delete it, or set SECRET_KEY")
-    return key
-
-
-def _make_secret(path: Path) -> None:
-    """Make the file whole or not at all; whoever is second keeps the first one's."""
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    with open(draft, "x", opener=_private, encoding="ascii") as file:
-        file.write(secrets.token_hex(32))
-    with suppress(FileExistsError):
-        os.link(draft, path)
-    draft.unlink()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, mode=0o600)

@@ -16,7 +16,8 @@ import uvicorn
 from ivr import jobs, notify
 from ivr.app import create_app
 from ivr.channels.desk import CLOSING_SECONDS
-from ivr.leads.submissions import SETTLE_SECONDS
+from ivr.doors.request_head import BoundedHead
+from ivr.leads.delivery.submissions import SETTLE_SECONDS
 from ivr.live_calls import ASKING_SECONDS, LiveCalls
 from ivr.messages.outbox import LONGEST_END_SECONDS
 from ivr.runtime import live_calls
@@ -92,13 +93,14 @@ def _config(settings: Settings, live: LiveCalls, pulse: Pulse) -> uvicorn.Config
     return uvicorn.Config(
         create_app(settings, live=live, pulse=pulse),
         loop="uvloop",
+        http=BoundedHead,
         ws=PhoneSocket,
         ws_max_size=MOST_WEBSOCKET_BYTES,
         ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
         access_log=False,
-        proxy_headers=False,
+        proxy_headers=False,  # whom to believe is decided in ivr.doors.client_address
         server_header=False,
         timeout_graceful_shutdown=int(ANSWER_SECONDS),
     )

@@ -45,9 +45,9 @@ class Promises:
     saved: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def note_turns(self, world: CrashWorld) -> None:
-        """What was said until now must be found if nobody dies within the next 250 ms."""
+        """What was said until now must be found if nobody dies for so long."""
         for session in world.openai.sessions:
-            if not session.closed:  # else of an earlier life, which had its 250 ms or had not
+            if not session.closed:  # else of an earlier life, which lasted so long or did not
                 said = [item for item in _said(session) if not item.startswith(REPLAYED)]
                 self.turns |= {(_caller(session), item_id) for item_id in said}
 

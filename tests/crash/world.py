@@ -115,6 +115,10 @@ class Server:
         asked = {-signal.SIGTERM, -signal.SIGINT}
         assert code in {0, *asked}, f"ended with {code}\n{self.last_words()}"
 
+    def died(self) -> int:
+        """Wait until a server that ends by itself has done so; return its exit code."""
+        return self._wait()
+
     def close(self) -> None:
         """End whatever of it still runs."""
         if self._pid is not None:
