@@ -9,6 +9,7 @@ from rich.console import Console
 from . import report
 from .capacity import search
 from .chat import chat_rate
+from .lists import LEADS, measure_lists
 from .overload import measure_overload
 from .road import lead_rates
 from .run import Plan, Result, measure
@@ -28,7 +29,9 @@ def main() -> None:
     console = Console(width=100 if not sys.stdout.isatty() else None)
     allow_many_files()
     report.describe_machine(console)
-    if options.soak:
+    if options.lists:
+        measure_lists(options.leads or LEADS, options.database, console)
+    elif options.soak:
         sys.exit(_soak(options, console))
     elif options.overload:
         _overload(options, console)
@@ -98,6 +101,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--leads", type=int, help="through the road without calls; 0 leaves it out")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--full", action="store_true", help="longer, and search for the most calls")
+    parser.add_argument(
+        "--lists", action="store_true", help="lists of --leads leads, a million without it"
+    )
+    parser.add_argument(
+        "--database", action="append", default=[], help="for --lists: filled unless it is"
+    )
     parser.add_argument("--overload", action="store_true", help="three times the cap at once")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="is memory flat?")
     return _complete(parser.parse_args())
@@ -105,7 +114,8 @@ def _options() -> argparse.Namespace:
 
 def _complete(options: argparse.Namespace) -> argparse.Namespace:
     calls, window, leads = FULL if options.full else QUICK
-    if options.leads is None:  # who asks for certain calls, or one side, wants those alone
+    # Who asks for certain calls, or one side, wants those alone.
+    if options.leads is None and not options.lists:
         options.leads = 0 if options.calls or options.only else leads
     options.calls = options.calls or calls
     options.window = options.window or window

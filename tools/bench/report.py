@@ -171,7 +171,7 @@ _LINES: dict[str, Callable[[Result], str]] = {
     "barge-in to clear": lambda r: _four(r.clear),
     "webhook": lambda r: _four(r.webhook),
     "webhook to first audio": lambda r: _four(r.first_audio),
-    "/health": lambda r: _four(r.health),
+    "/health/ready": lambda r: _four(r.health),
     "CPU ms per call-second": lambda r: f"{r.cpu_ms:.2f}",
     "share of the core": lambda r: f"{r.core_share:.0%}",
     "KiB per call": lambda r: f"{r.kib:.0f} beyond {r.base_mib:.0f} MiB",

@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 from ivr import tenants
 from ivr.conversations import Said, write_turn
 from ivr.db import Database
+from ivr.db.secret_key import hash_key
 from ivr.db.tables import Channel, Role, Source, Tenant, utc_now
 from ivr.leads import intake, values
 from ivr.leads.profile import Profile, load_profile
@@ -46,7 +47,7 @@ def lead_rates(count: int) -> list[Rate]:
     """Measure on SQLite, and on PostgreSQL where one can be reached."""
     with TemporaryDirectory(prefix="bench-") as folder:
         rates = [_measure("sqlite", f"sqlite:///{folder}/leads.db", count)]
-    with _postgres() as url:
+    with postgres() as url:
         if url is not None:
             rates.append(_measure("postgresql", url, count))
     return rates
@@ -75,7 +76,7 @@ def _measure(name: str, url: str, count: int) -> Rate:
 async def _prepare(url: str, count: int) -> None:
     """Write finished calls down with the functions that write real ones."""
     settings = Settings(_env_file=None, database_url=url)
-    db = Database(settings.database_url)
+    db = Database(settings.database_url, hash_key=hash_key(settings))
     try:
         await db.upgrade()
         tenant = await tenants.ensure_default(db, settings, now=utc_now())
@@ -117,7 +118,7 @@ async def _finished_call(db: Database, tenant: Tenant, profile: Profile, number:
 
 
 @contextmanager
-def _postgres() -> Iterator[str | None]:
+def postgres() -> Iterator[str | None]:
     """Yield the address of an empty database, None when no server answers."""
     address = make_url(os.environ.get("TEST_POSTGRES_URL", DEFAULT_POSTGRES))
     name = f"bench_{uuid.uuid4().hex}"

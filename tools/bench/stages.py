@@ -15,8 +15,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from ivr import tenants
 from ivr.db import Database
 from ivr.db.tables import Channel, Conversation, Source, Tenant, utc_now
-from ivr.leads import intake, stages, values
+from ivr.leads import intake, values
 from ivr.leads.profile import Profile, load_profile
+from ivr.leads.progress import stages
 from ivr.settings import Settings
 
 from .figures import Spread

@@ -8,6 +8,7 @@ client broke the protocol.
 import asyncio
 import itertools
 import json
+import re
 import time
 from collections import deque
 from contextlib import AsyncExitStack
@@ -75,6 +76,8 @@ class OpenAIEmulator:
         self.heard: list[str] = []  # what the next callers say, instead of the scenario's words
         self.allow_violations = allow_violations
         self.own_numbers = own_numbers
+        # Played where the words are found in a prompt: of another business, of another caller.
+        self.other_scenarios: list[tuple[re.Pattern[str], Scenario]] = []
         self._speed, self._pace, self._delta_bytes = speed, pace, delta_bytes
         self._default_reply = default_reply
         self._port = port
@@ -134,7 +137,7 @@ class OpenAIEmulator:
         """Have conversations with tools answered by `mind`, where no step is prepared."""
         self._text_model.mind = mind
 
-    async def session(self, index: int = 0, *, within: float = 5.0) -> Session:
+    async def session(self, index: int = 0, *, within: float = 30.0) -> Session:
         """Return the session opened as number `index`, as soon as it is there."""
         await self._opened.first(lambda e: e["index"] == index, within=within)
         return self.sessions[index]
@@ -148,9 +151,11 @@ class OpenAIEmulator:
 
     def told(self, prompt: str) -> Scenario | None:
         """Return the scenario as whoever is spoken of in a prompt has it."""
-        if self.scenario is None or not self.own_numbers:
-            return self.scenario
-        return told_to(self.scenario, prompt)
+        fitting = (told for words, told in self.other_scenarios if words.search(prompt))
+        scenario = next(fitting, self.scenario)
+        if scenario is None or not self.own_numbers:
+            return scenario
+        return told_to(scenario, prompt)
 
     def spoils_rest(self) -> bool:
         """Return whether the REST request at hand suffers from a fault; counts it."""
@@ -214,7 +219,7 @@ class OpenAIEmulator:
             delta_bytes=self._delta_bytes,
             pace=self._pace,
         )
-        script = Script(self.scenario, self._default_reply, own_numbers=self.own_numbers)
+        script = Script(self.scenario, self._default_reply, told=self.told)
         session = Session(stage, script, self._misconduct, self.heard)
         self.sessions.append(session)
         self._opened.add({"type": "session", "index": number - 1})

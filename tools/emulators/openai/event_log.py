@@ -26,7 +26,7 @@ class EventLog(list[Event]):
         """Return the events whose type is `kind`."""
         return [event for event in self if event.get("type") == kind]
 
-    async def first(self, predicate: Predicate, *, within: float = 5.0, nth: int = 0) -> Event:
+    async def first(self, predicate: Predicate, *, within: float = 30.0, nth: int = 0) -> Event:
         """Return the `nth` event that fits, now or within so many seconds; raise TimeoutError."""
         at, left = 0, nth
         try:

@@ -6,12 +6,11 @@ after silence) does not use up a turn.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from tools.scenarios import Call, Scenario, Turn
-from tools.scenarios.retold import told_to
 
 NUDGE = "Are you still there?"
 FILLER = "One moment."
@@ -48,9 +47,13 @@ class Script:
     """One session's way through a scenario; `default_reply` (None: silence) where there is none."""
 
     def __init__(
-        self, scenario: Scenario | None, default_reply: str | None, *, own_numbers: bool = False
+        self,
+        scenario: Scenario | None,
+        default_reply: str | None,
+        *,
+        told: Callable[[str], Scenario | None] | None = None,
     ) -> None:
-        self._told = scenario if own_numbers else None
+        self._told = told
         self._turns: tuple[Turn, ...] = scenario.turns if scenario else ()
         self._scripted = scenario is not None
         self._default = default_reply
@@ -67,8 +70,8 @@ class Script:
 
     def meet(self, instructions: str) -> None:
         """Go on as it goes with the caller of whom the session's instructions tell."""
-        if self._told is not None:
-            self._turns = told_to(self._told, instructions).turns
+        if self._told is not None and (scenario := self._told(instructions)) is not None:
+            self._turns = scenario.turns
 
     @property
     def finished(self) -> bool:

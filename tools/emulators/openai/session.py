@@ -88,14 +88,14 @@ class Session:
         sent = self._stage.audio_sent
         return bytes(sent[item_id]) if item_id else b"".join(sent.values())
 
-    async def wait(self, predicate: Predicate, *, within: float = 5.0, nth: int = 0) -> Event:
+    async def wait(self, predicate: Predicate, *, within: float = 30.0, nth: int = 0) -> Event:
         """Return the first (`nth`) event received from the client for which `predicate` holds."""
         return await self.received.first(predicate, within=within, nth=nth)
 
-    async def received_event(self, kind: str, *, within: float = 5.0, nth: int = 0) -> Event:
+    async def received_event(self, kind: str, *, within: float = 30.0, nth: int = 0) -> Event:
         return await self.received.first(lambda e: e["type"] == kind, within=within, nth=nth)
 
-    async def sent_event(self, kind: str, *, within: float = 5.0, nth: int = 0) -> Event:
+    async def sent_event(self, kind: str, *, within: float = 30.0, nth: int = 0) -> Event:
         return await self.sent.first(lambda e: e["type"] == kind, within=within, nth=nth)
 
     @property
@@ -103,7 +103,7 @@ class Session:
         """Whether the socket is gone."""
         return self._closed.is_set()
 
-    async def wait_closed(self, *, within: float = 5.0) -> None:
+    async def wait_closed(self, *, within: float = 30.0) -> None:
         """Return when the socket is gone; raise TimeoutError after `within` seconds."""
         async with asyncio.timeout(within):
             await self._closed.wait()
@@ -115,7 +115,7 @@ class Session:
         response = await self._perform_by_hand([Speak(words) for words in (text, *more)])
         return str(response["output"][0]["id"])
 
-    async def call_tool(self, name: str, /, *, within: float = 5.0, **arguments: Any) -> str:
+    async def call_tool(self, name: str, /, *, within: float = 30.0, **arguments: Any) -> str:
         """Perform a response that calls a function; return the output that the client gives."""
         response = await self._perform_by_hand([CallFunction(name, json.dumps(arguments))])
         call_id = response["output"][0]["call_id"]

@@ -66,6 +66,7 @@ class Account:
     dial_status: str = "completed"  # what becomes of a <Dial>
     ring_ms: float = 1000.0  # until somebody picks up, or it is certain that nobody does
     dial_ms: float = 2000.0  # for which they talk
+    presses: str = "1"  # the key of who picks up, when asked for one; "" is a voicemail
     violations: Violations = field(default_factory=Violations)
     failures: list[BaseException] = field(default_factory=list)  # bugs of the emulator
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)

@@ -29,6 +29,8 @@ class Faults(SignatureFaults):
     close_without_stop: bool = False
     action_never: bool = False  # after the stream the call stays open, and nobody asks for more
     frames_stop: bool = False  # the connection is dead, and nobody says so
+    # a <Dial>
+    callee_gone: bool = False  # who picked up is gone before they are connected
     # REST
     rest_status: int | None = None  # answered instead of doing what is asked
     rest_times: int | None = None  # how often; None: until it is switched off

@@ -9,6 +9,7 @@ from enum import Enum
 from urllib.parse import urljoin
 
 from tools.emulators.twilio.account import new_sid
+from tools.emulators.twilio.callee import Callee
 from tools.emulators.twilio.record import Question, Record
 from tools.emulators.twilio.stream import Stream
 from tools.emulators.twilio.twiml import TwimlError, Verb, parse_answer
@@ -236,37 +237,43 @@ class Interpreter:
     async def _dial(self, verb: Verb) -> Fetch | Then:
         numbers = [child.text for child in verb.children] or [verb.text]
         status, sid = self._account.dial_status, new_sid("CA")
+        clock = self._record.clock
         self._record.note("dial", " ".join(numbers))
-        await self._record.clock.sleep(self._account.ring_ms)
-        if is_answered := status in {"completed", "answered"}:
-            await self._whisper(verb, sid)
-            await self._record.clock.sleep(self._account.dial_ms)
+        await clock.sleep(self._account.ring_ms)
         fields = {"DialCallStatus": status, "DialCallSid": sid}
-        if is_answered:
-            fields["DialCallDuration"] = str(int(self._account.dial_ms / 1000))
+        if status in {"completed", "answered"}:
+            answered_at = clock.now_ms()
+            has_taken = await self._whisper(verb, sid)
+            if is_joined := has_taken and not self._account.faults.callee_gone:
+                self._record.note("joined", " ".join(numbers))
+                await clock.sleep(self._account.dial_ms)
+            # Hung up on while the whisper ran: answered all the same, says public code.
+            fields["DialBridged"] = "true" if is_joined else "false"
+            fields["DialCallDuration"] = str(int((clock.now_ms() - answered_at) / 1000))
         self._record.note("dialled", status)
         return self._action(verb, fields) or Then.NEXT
 
-    async def _whisper(self, verb: Verb, sid: str) -> None:
-        """Let who picked up hear what their number's `url` says; then they are connected."""
-        for number in verb.children:
-            if not number.get("url"):
-                continue
-            url = self._absolute(number.get("url"))
-            fields = {
-                **self.call_fields(),
-                "CallSid": sid,
-                "ParentCallSid": self._record.sid,
-                "CallStatus": "in-progress",
-                "Direction": "outbound-dial",
-                **dict.fromkeys(("To", "Called"), number.text),
-            }
-            fetch = Fetch(url, number.get("method", "POST"), fields)
-            for spoken in self._read(await self._send(fetch, fields)) or ():
-                if spoken.name not in {"Say", "Pause"}:
-                    self._record.violation(f"<{spoken.name}> in a whisper is not emulated")
-                self._record.whispers.append(spoken.text)
-                self._record.note("whisper", spoken.text)
+    async def _whisper(self, verb: Verb, sid: str) -> bool:
+        """Run what the number's `url` says for who picked up; return whether they are connected."""
+        number = next((child for child in verb.children if child.get("url")), None)
+        if number is None:
+            return True
+        fields = {
+            **self.call_fields(),
+            "CallSid": sid,
+            "ParentCallSid": self._record.sid,
+            "CallStatus": "in-progress",
+            "Direction": "outbound-dial",
+            **dict.fromkeys(("To", "Called"), number.text),
+        }
+        callee = Callee(self._record, fields, self._ask_for_callee, presses=self._account.presses)
+        url = self._absolute(number.get("url"))
+        return await callee.listen(url, number.get("method", "POST"))
+
+    async def _ask_for_callee(
+        self, url: str, method: str, fields: dict[str, str]
+    ) -> tuple[Verb, ...] | None:
+        return self._read(await self._send(Fetch(url, method), fields))
 
     def _action(self, verb: Verb, fields: dict[str, str]) -> Fetch | None:
         if not verb.get("action"):
