@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,20 +11,6 @@ import structlog
 from ivr import logs
 
 Lines = Callable[[], list[dict[str, Any]]]
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Logging is global to the process: leave it as it was."""
-    loggers = [logging.getLogger(), *map(logging.getLogger, (*logs._TAKEN_OVER, *logs._QUIET))]
-    before = [(logger, list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
-    config = structlog.get_config()
-    yield
-    for logger, handlers, level, propagate in before:
-        logger.handlers[:], logger.propagate = handlers, propagate
-        logger.setLevel(level)
-    structlog.configure(**config)
-    structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture

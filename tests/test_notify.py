@@ -81,7 +81,7 @@ async def test_the_beat_goes_on_until_cancelled(manager: socket.socket) -> None:
         notify.beat(lambda: True, environ=environ_of(manager, WATCHDOG_USEC="2000"))
     )
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         heard = [await loop.sock_recv(manager, 100) for _ in range(3)]
     beating.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -94,7 +94,7 @@ async def test_the_beat_pauses_while_something_hangs(manager: socket.socket) -> 
     answers = iter([False, False, True])
     environ = environ_of(manager, WATCHDOG_USEC="2000")
     beating = asyncio.create_task(notify.beat(lambda: next(answers, False), environ=environ))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await asyncio.get_running_loop().sock_recv(manager, 100) == b"WATCHDOG=1"
     beating.cancel()
     await asyncio.gather(beating, return_exceptions=True)
@@ -102,7 +102,7 @@ async def test_the_beat_pauses_while_something_hangs(manager: socket.socket) -> 
 
 
 async def test_the_beat_ends_at_once_when_nobody_watches() -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await notify.beat(lambda: True, environ={})
 
 

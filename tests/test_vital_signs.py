@@ -94,7 +94,7 @@ async def next_ping(manager: socket.socket) -> bytes:
             manager.recv(100)
         except BlockingIOError:
             break
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return await asyncio.get_running_loop().sock_recv(manager, 100)
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tools.emulators.openai import OpenAIEmulator
 from tools.emulators.openai.script import CallFunction, Script, Speak
 from tools.scenarios import Call, Expect, Scenario, Turn
 
@@ -157,7 +158,8 @@ def test_each_caller_says_their_own_number_where_that_is_wanted():
     scenario = Scenario("s", "t", "p", "+17705550123", "+18005551212", turns, Expect({}), {})
     said = []
     for own_numbers in (True, False):
-        model = Script(scenario, "Okay.", own_numbers=own_numbers)
+        told = OpenAIEmulator(scenario, own_numbers=own_numbers).told
+        model = Script(scenario, "Okay.", told=told)
         model.meet("The caller's number: (+16785559876).")
         model.next_acts([])
         said.append(model.heard())

@@ -243,6 +243,49 @@ async def test_who_picks_up_hears_the_whisper_in_a_call_of_its_own(server: Serve
     assert asked["CallSid"] != call.sid
 
 
+SCREEN = response(
+    '<Gather numDigits="1" timeout="2" action="/pressed"><Say>Press 1.</Say></Gather><Hangup/>'
+)
+
+
+@pytest.mark.parametrize(
+    ("presses", "keys", "bridged"), [("1", ["1"], "true"), ("", [], "false")], ids=str
+)
+async def test_a_person_presses_the_key_of_a_whisper_and_a_machine_does_not(
+    server: Server, presses: str, keys: list[str], bridged: str
+) -> None:
+    server.documents |= {
+        "/voice": response(DIAL),
+        "/whisper": SCREEN,
+        "/pressed": response(""),
+        "/after": response("<Hangup/>"),
+    }
+    async with twilio_for(server) as twilio:
+        twilio.account.presses = presses
+        call = await twilio.call(CALLER, CALLED)
+        await call.ended()
+
+    assert call.whispers == ["Press 1."]
+    pressed = [(fields["Digits"], fields["ParentCallSid"]) for fields in server.fields("/pressed")]
+    assert pressed == [(key, call.sid) for key in keys]
+    (after,) = server.fields("/after")
+    # Public code that screens calls: who was hung up on has "completed" the call as well.
+    assert (after["DialCallStatus"], after["DialBridged"]) == ("completed", bridged)
+    assert int(after["DialCallDuration"]) >= 2
+
+
+async def test_a_whisper_must_not_dial(server: Server) -> None:
+    server.documents |= {
+        "/voice": response(DIAL),
+        "/whisper": response("<Dial>+18005550100</Dial>"),
+        "/after": response("<Hangup/>"),
+    }
+    async with twilio_for(server) as twilio:
+        twilio.violations.allow("<Dial> in a whisper")
+        await (await twilio.call(CALLER, CALLED)).ended()
+        assert twilio.violations.found
+
+
 async def test_nobody_hears_a_whisper_where_nobody_picks_up(server: Server) -> None:
     server.documents |= {"/voice": response(DIAL), "/after": response("<Hangup/>")}
     async with twilio_for(server) as twilio:
