@@ -24,6 +24,9 @@ WHISPER_PATH = "/twilio/voice/whisper"
 KEY = "1"  # pressed by who takes the call
 # The longest whisper, said twice: a summary of 240 letters is spoken in about 20 seconds.
 SCREEN_SECONDS = 2 * (25 + KEY_SECONDS)
+# From one step of a transfer to the next: nothing is finished before Twilio could say that who
+# pressed the key was gone, or the caller who is back could be asked something.
+NEXT_STEP = timedelta(seconds=15)
 _ANSWERED = frozenset({"completed", "answered"})  # Twilio: twiml/dial, DialCallStatus
 _BY_PHONE = "whoever picked up"
 _TALKED = "talked on the phone"
@@ -58,7 +61,7 @@ async def begin(
 async def picked_up(
     session: AsyncSession, conversation: Conversation, *, leg: str, now: datetime
 ) -> None:
-    """Note that a person has the caller on the phone `leg`, and let the lead be finished.
+    """Note that a person has the caller on the phone `leg`, and let the lead be finished soon.
 
     Nothing is noted any more when the transfer is over: this took long, and the caller may be back.
     """
@@ -68,7 +71,8 @@ async def picked_up(
         return
     row.state = {**row.state, _TAKEN: leg}
     await escalations.acknowledge(session, escalation, _BY_PHONE, now=now)
-    await conversations.call_over(session, row.id, reason=EndReason.TRANSFER, now=now)
+    row.ended_at, row.end_reason = row.ended_at or now, EndReason.TRANSFER
+    row.finish_after = now + NEXT_STEP
 
 
 def is_taken(conversation: Conversation, profile: Profile, form: Mapping[str, str]) -> bool:
@@ -133,6 +137,7 @@ async def nobody_picked_up(
         return None
     row.state = {**row.state, _CAME_BACK: {"request": request, "stream": row.streams + 1}}
     row.end_reason = row.ended_at = None  # who pressed the key and was gone had ended it
+    row.finish_after = now + NEXT_STEP
     return row
 
 

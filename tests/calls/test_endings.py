@@ -11,7 +11,7 @@ import structlog
 from ivr.db.tables import Conversation
 from ivr.leads import profile
 from ivr.turns import TurnWriter
-from ivr.voice import bridge, stream_net, sweeper
+from ivr.voice import bridge, stream_net, sweeper, transfer
 from ivr.voice.reception import Reception
 from tests.calls.conftest import Limit
 from tests.calls.world import GRACE, PUBLIC, World, short, talk_through, world
@@ -295,7 +295,10 @@ async def test_whatever_the_call_thinks_it_ends_at_its_longest_time(
 # a person
 
 
-async def test_a_long_talk_with_a_person_is_not_cut(sqlite_url: str, tmp_path: Path) -> None:
+async def test_a_long_talk_with_a_person_is_not_cut(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "NEXT_STEP", timedelta(seconds=0.2))
     text = (Path(profile.__file__).parents[1] / "profiles" / "powersports.toml").read_text()
     path = tmp_path / "powersports.toml"
     path.write_text(text.replace("[target]", f'transfer_number = "{PERSON}"\n\n[target]', 1))
