@@ -19,7 +19,8 @@ from ivr.leads.progress import search
 from tests.leads.cast import rows
 from tools.bench import lists
 from tools.bench.road import postgres
-from tools.bench.seed import SHARES, seed
+from tools.bench.seed import seed
+from tools.bench.seed_rows import SHARES
 
 COUNT = 200
 

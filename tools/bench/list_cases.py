@@ -16,7 +16,7 @@ from ivr.leads.progress import funnel, funnel_analysis, listing
 from ivr.leads.progress.listing import Wanted
 from ivr.web.lead_lists import Filters
 
-from .seed import DAYS, END, OWNERS, PROFILE, SOURCES
+from .seed_rows import DAYS, END, OWNERS, PROFILE, SOURCES
 
 TIMES = 45
 STAGES = ("NEW", "NAME_COLLECTED", "COURSE_SELECTED", "DEMO_SHARED", "ENROLLED", "LOST")
