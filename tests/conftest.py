@@ -1,10 +1,12 @@
 """What every test may ask for."""
 
 import asyncio
+import functools
 import gc
 import logging
 import os
 import shutil
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -54,6 +56,14 @@ def garbage_is_found() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gc, "freeze", lambda: None)
         patch.setattr(runtime, "COLLECT_YOUNG_ONLY", gc.get_threshold())
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def certificates_are_read_once() -> Iterator[None]:
+    """Each client of HTTP reads all authorities anew: a tenth of a second per server."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
         yield
 
 

@@ -21,6 +21,7 @@ from ivr.db.tables import (
     Channel,
     Conversation,
     ConversationStatus,
+    FieldValue,
     Lead,
     Role,
     Source,
@@ -113,41 +114,60 @@ async def conclude(
     await _note_cost(session, conversation, episode, extraction, now=now)
     if not is_open(conversation, episode):
         return None
-    if not is_concluded(conversation, episode) and _goes_on(conversation, now=now):
+    is_again = is_concluded(conversation, episode)
+    if not is_again and _goes_on(conversation, now=now):
         return None
     lead = await stages.lock(session, conversation.lead_id)
     profile = profile_of(profiles, tenant, lead)
-    if not is_concluded(conversation, episode):
-        turns = await conversations.transcript(session, conversation.id)
-        await _merge(session, tenant, profile, conversation, extraction, turns, now=now)
-    known = await values.current(session, lead.id)
-    data = lead_data(profile, known)
-    if not is_concluded(conversation, episode):
-        met = {Role.ASSISTANT, Role.CALLER} <= {Role(turn.role) for turn in turns}
-        await stages.assess(session, lead, profile, known, met=met, now=now)
-        await naming.at_the_end(session, lead, profile, known)
-        if policy is not None:
-            lacking = missing(profile, set(known))
-            await follow_up.after_call(
-                session, tenant, profile, conversation, lead, lacking, turns, policy, now=now
-            )
-        wait = policy.wait if policy else follow_up.WAIT
-        unfit = held_back.unwanted(conversation, turns, since=since_of(conversation))
-        unfit = unfit or await fitness.against_at_the_end(session, lead, profile, known)
-        submission = await _submission(
-            session, conversation, lead, profile, data, unfit=unfit, wait=wait, now=now
-        )
-        _remember(conversation, data, extraction, now=now)
-    else:
+    if is_again:
+        known = await values.current(session, lead.id)
         submission = await earlier.own(session, conversation)
+    else:
+        known, submission = await _what_follows(
+            session, tenant, profile, conversation, lead, extraction, policy, now=now
+        )
     pending = submission is not None and submission.state == SubmissionState.PENDING
     may_go = submission is not None and pending and not waiting.is_waiting(submission)
     return Conclusion(
-        lead_data=data,
+        lead_data=lead_data(profile, known),
         missing=tuple(item.key for item in missing(profile, set(known))),
         submission_id=submission.id if submission and may_go else None,
         held=submission.last_error if submission and not pending else None,
     )
+
+
+async def _what_follows(
+    session: AsyncSession,
+    tenant: Tenant,
+    profile: Profile,
+    conversation: Conversation,
+    lead: Lead,
+    extraction: Extraction,
+    policy: follow_up.Policy | None,
+    *,
+    now: datetime,
+) -> tuple[dict[str, FieldValue], Submission | None]:
+    """Write what follows; return all that is known of the lead, and what is to be sent, if any."""
+    turns = await conversations.transcript(session, conversation.id)
+    await _merge(session, tenant, profile, conversation, extraction, turns, now=now)
+    known = await values.current(session, lead.id)
+    met = {Role.ASSISTANT, Role.CALLER} <= {Role(turn.role) for turn in turns}
+    await stages.assess(session, lead, profile, known, met=met, now=now)
+    await naming.at_the_end(session, lead, profile, known)
+    if policy is not None:
+        lacking = missing(profile, set(known))
+        await follow_up.after_call(
+            session, tenant, profile, conversation, lead, lacking, turns, policy, now=now
+        )
+    wait = policy.wait if policy else follow_up.WAIT
+    unfit = held_back.unwanted(conversation, turns, since=since_of(conversation))
+    unfit = unfit or await fitness.against_at_the_end(session, lead, profile, known)
+    data = lead_data(profile, known)
+    submission = await _submission(
+        session, conversation, lead, profile, data, unfit=unfit, wait=wait, now=now
+    )
+    _remember(conversation, data, extraction, now=now)
+    return known, submission
 
 
 async def _settle(

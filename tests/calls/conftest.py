@@ -20,7 +20,7 @@ Limit = Callable[..., None]
 @pytest.fixture(autouse=True)
 def eager_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for finished conversations often: the second between two looks is for big machines."""
-    monkeypatch.setattr(road, "SCHEDULE_SECONDS", 0.05)
+    monkeypatch.setattr(road, "SCHEDULE_SECONDS", 0.2)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set the clocks, also for servers that outlive one test."""
-    monkeypatch.setattr(road, "SCHEDULE_SECONDS", 0.05)
+    monkeypatch.setattr(road, "SCHEDULE_SECONDS", 0.2)
     monkeypatch.setattr(desk, "BURST_SECONDS", 0.0)
     monkeypatch.setattr(desk, "SWEEP_SECONDS", 0.1)
     monkeypatch.setattr(desk, "POLL_SECONDS", 0.02)
