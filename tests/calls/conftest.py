@@ -3,15 +3,17 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
 from ivr import logs
-from ivr.leads import conclusion, extraction, road
+from ivr.leads import conclusion, extraction, profile, road
 from ivr.leads.delivery import submissions
 from ivr.voice import call, session
+from tests.calls.transfers import PERSON
 
 Log = Callable[[], str]
 Limit = Callable[..., None]
@@ -55,3 +57,13 @@ def log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, log
 def log_pii() -> bool:
     """Whether the log may show personal data; a test parametrises it."""
     return False
+
+
+@pytest.fixture
+def with_person(tmp_path: Path) -> str:
+    """The path of the powersports profile, with somebody to put callers through to."""
+    shipped = Path(profile.__file__).parents[1] / "profiles" / "powersports.toml"
+    path = tmp_path / "powersports.toml"
+    text = shipped.read_text(encoding="utf-8")
+    path.write_text(text.replace("[target]", f'transfer_number = "{PERSON}"\n\n[target]', 1))
+    return str(path)

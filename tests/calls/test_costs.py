@@ -14,12 +14,10 @@ from ivr.db.tables import Conversation, Tenant, UsageLog, utc_now
 from ivr.runtime import OFFLINE, VoiceModel
 from ivr.voice import bill
 from ivr.voice.usage import Usage
-from tests.calls.test_transfer import ASKS, PERSON, edit, wishing, with_person
+from tests.calls.transfers import ASKS, PERSON, edit, wishing
 from tests.calls.world import World, short, talk_through, whole_call, words, world
 from tests.leads.cast import NOW, rows, until
 from tests.web.house import key_of
-
-__all__ = ["with_person"]  # a fixture
 
 LOCAL = "+17705550142"
 

@@ -86,7 +86,7 @@ async def test_no_lead_is_lost_and_none_sent_twice(
         await until(lambda: _is_done(w), seconds=PATIENCE_SECONDS)
         faults = find_faults(w, await read_books(w.db), crowd.calls, told)
         assert not faults, "\n".join([f"seed {seed}", *faults, w.server.last_words()])
-        assert told.turns, f"seed {seed}: nobody said anything before a kill"
+        assert told.turns or told.saved, f"seed {seed}: nobody said anything before a kill"
 
 
 async def _one_life(w: CrashWorld, crowd: Crowd, told: Promises) -> None:
