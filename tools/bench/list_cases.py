@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ivr.db.tables import Channel
 from ivr.doors import cursor
-from ivr.leads.attention import escalations
+from ivr.leads.attention import escalations, talks
 from ivr.leads.profile import load_profile
 from ivr.leads.progress import funnel, funnel_analysis, listing
 from ivr.leads.progress.listing import Wanted
@@ -150,6 +151,22 @@ async def _escalations(session: AsyncSession, tenant_id: uuid.UUID, asked: Any) 
     )
 
 
+async def _conversations(session: AsyncSession, tenant_id: uuid.UUID, asked: Any) -> object:
+    channel = asked.get("channel")
+    return await talks.by_start(
+        session,
+        tenant_id,
+        channel=Channel(channel) if channel else None,
+        lead_id=None,
+        behind=None,
+        count=51,
+    )
+
+
+async def _active(session: AsyncSession, tenant_id: uuid.UUID, _: object) -> object:
+    return await talks.active(session, tenant_id, behind=None, count=51)
+
+
 HOT = "/api/v1/leads/client/{tenant}/hot"
 BY_STAGE = "/leads/by-stage/LOST"
 OTHERS = (
@@ -167,6 +184,20 @@ OTHERS = (
         lambda _: {"limit": 50, "all": "true"},
         "/api/v1/escalations",
         _escalations,
+    ),
+    Case("conversations", lambda _: {}, "/api/v1/conversations", _conversations),
+    Case(
+        "conversations of one channel",
+        lambda it: {"channel": it.choice(("api", "chat", "voice"))},
+        "/api/v1/conversations",
+        _conversations,
+    ),
+    Case(
+        "active conversations (all are looked at)",
+        lambda _: {},
+        "/api/v1/conversations/client/{tenant}/active",
+        _active,
+        10,
     ),
     Case(
         "stage analytics (all leads are counted)",

@@ -29,6 +29,7 @@ class Conversation(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("tenant_id", "channel", "session_key"),
         Index("conversations_by_start", "tenant_id", "started_at", "id"),
+        Index("conversations_by_channel", "tenant_id", "channel", "started_at", "id"),
         Index("conversations_of_number", "tenant_id", "from_number"),
         Index("conversations_by_key", "session_key"),
         Index(

@@ -45,6 +45,12 @@ OTHERS: list[tuple[str, str, tuple[str, ...], Any]] = [
         None,
     ),
     (
+        "conversations_by_channel",
+        "conversation_sessions",
+        ("tenant_id", "channel", "started_at", "id"),
+        None,
+    ),
+    (
         "open_conversations",
         "conversation_sessions",
         ("tenant_id", "started_at", "id"),
