@@ -14,8 +14,9 @@ from ivr.leads.field_types.amounts import (
     CURRENCIES,
     Amount,
     amounts,
-    is_about_money,
+    is_about_spending,
     minor_units,
+    sentences,
 )
 from ivr.leads.field_types.base import (
     LONGEST_ANSWER,
@@ -92,9 +93,7 @@ class Money(FieldType):
         """Only in a profile's own currency, within its limits, where only money can be meant."""
         if not (currency := field.options.get("currency")):
             return None
-        found = amounts(text, currency)
-        is_price = is_about_money(text)
-        clear = [it for it in found if it.is_clear or (is_price and _is_a_price(it))]
+        clear = [it for words in sentences(text) for it in _told(words, currency)]
         if len(set(clear)) != 1 or _beyond(field, clear[0], str):
             return None
         return _accepted(clear[0])
@@ -124,13 +123,27 @@ class Money(FieldType):
 
     def _check_in(self, currency: str, field: Field, raw: str) -> Checked:
         found = amounts(raw, currency)
-        clear = [it for it in found if it.is_clear] or [it for it in found if _is_a_price(it)]
         if not found:
             return Refused("I need an amount of money")
-        amount = (clear or found)[0]
+        amount = max(found, key=_likelihood)  # the first of those that are as likely
         if beyond := _beyond(field, amount, lambda limit: _written(limit, currency)):
             return Refused(beyond)
         return _accepted(amount)
+
+
+def _told(sentence: str, currency: str) -> list[Amount]:
+    """Return the amounts of a sentence; a bare number only where somebody tells what they spend."""
+    spends = is_about_spending(sentence)
+    return [
+        it
+        for it in amounts(sentence, currency)
+        if it.is_clear or (spends and _is_a_price(it) and not it.may_be_year)
+    ]
+
+
+def _likelihood(amount: Amount) -> tuple[bool, bool, bool]:
+    """Return what tells which of the numbers in an answer is the amount."""
+    return amount.is_clear, _is_a_price(amount), not amount.may_be_year
 
 
 def _is_a_price(amount: Amount) -> bool:
