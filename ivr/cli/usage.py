@@ -12,9 +12,9 @@ from ivr.cli.database import existing
 from ivr.cli.desk import quiet_logs
 from ivr.cli.terminal import JsonFlag, one_line, print_json, screen, show, table
 from ivr.costs import budget, months, summary
-from ivr.costs.budget import Sums
 from ivr.costs.months import Month
 from ivr.costs.summary import MonthSummary
+from ivr.costs.sums import Sums
 from ivr.costs.usage import Kind
 from ivr.db import Database
 from ivr.db.tables import Tenant, utc_now

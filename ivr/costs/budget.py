@@ -1,8 +1,8 @@
 """How far the month's budget of a business is used up, and who is told of it, once.
 
 The sums are kept in the process for a few seconds: a call that rings must not wait for them. They
-are forgotten as soon as this process has written something down; what another one wrote is seen
-when they have grown old.
+are read again as soon as this process has written something down; what another one wrote is seen
+when they have grown old. Where reading takes too long, the last ones count until it is done.
 """
 
 import asyncio
@@ -14,20 +14,21 @@ from enum import StrEnum
 from typing import Any
 
 import structlog
-from sqlalchemy import func
-from sqlmodel import col, select
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.costs.months import Month, month_at
+from ivr.costs.sums import Sums, sums_of
 from ivr.db import Database
 from ivr.db.inserts import insert_into
-from ivr.db.tables import Alert, Tenant, UsageLog
+from ivr.db.tables import Alert, Tenant
 from ivr.errors import DatabaseDown
 from ivr.webhooks import outbox
 from ivr.webhooks.event_types import EventType
 
 FRESH_SECONDS = 5.0
-MOST_SECONDS = 0.25  # for which a caller waits; who cannot be told is not turned away
+MOST_SECONDS = 0.25  # for which a caller waits; then what was last known counts
+READ_SECONDS = 60.0  # a PostgreSQL that died with its machine never says so
 MICROS_OF_CENT = 10_000
 WARN_AT, SPENT_AT = 80, 100  # percent
 
@@ -48,15 +49,6 @@ class AlertKind(StrEnum):
 
     WARNING = "budget_80"
     SPENT = "budget_100"
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """What was used in a month; what has no known price counts as tokens only."""
-
-    month: Month
-    tokens: int
-    cost_micros: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,34 +89,48 @@ class Standing:
         return [(used, budget) for used, budget in both if budget is not None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Sums that were asked for after so many writes of this process."""
+
+    sums: Sums
+    writes: int
+    read_at: float
+
+
 class _Memory:
-    """The sums of each business that this process has asked for lately.
+    """The sums of each business that this process has asked for, and who is asking.
 
     By the tenant's id, which no two databases share.
     """
 
     def __init__(self) -> None:
         self.changed: set[uuid.UUID] = set()  # whose standing nobody has looked at since
-        self._sums: dict[uuid.UUID, tuple[float, Sums]] = {}
+        self.readings: dict[tuple[uuid.UUID, Month], asyncio.Task[Sums]] = {}
+        self._known: dict[uuid.UUID, _Known] = {}
         self._writes: dict[uuid.UUID, int] = {}
 
     def used_by(self, tenant_id: uuid.UUID) -> None:
         self.changed.add(tenant_id)
-        self._writes[tenant_id] = self._writes.get(tenant_id, 0) + 1
-        self._sums.pop(tenant_id, None)
+        self._writes[tenant_id] = self.writes(tenant_id) + 1
 
     def writes(self, tenant_id: uuid.UUID) -> int:
         return self._writes.get(tenant_id, 0)
 
     def fresh(self, tenant_id: uuid.UUID, month: Month) -> Sums | None:
-        read_at, sums = self._sums.get(tenant_id, (0.0, None))
-        is_fresh = time.monotonic() - read_at < FRESH_SECONDS
-        return sums if sums is not None and is_fresh and sums.month == month else None
+        known = self._known.get(tenant_id)
+        if known is None or known.writes != self.writes(tenant_id):
+            return None
+        is_young = time.monotonic() - known.read_at < FRESH_SECONDS
+        return self.last(tenant_id, month) if is_young else None
+
+    def last(self, tenant_id: uuid.UUID, month: Month) -> Sums | None:
+        """Return what was known last, however long ago."""
+        known = self._known.get(tenant_id)
+        return known.sums if known is not None and known.sums.month == month else None
 
     def keep(self, tenant_id: uuid.UUID, sums: Sums, *, writes: int) -> None:
-        """Keep sums that were asked for after so many writes, unless there are more by now."""
-        if self.writes(tenant_id) == writes:
-            self._sums[tenant_id] = (time.monotonic(), sums)
+        self._known[tenant_id] = _Known(sums, writes, time.monotonic())
 
 
 _memory = _Memory()
@@ -142,7 +148,7 @@ def changed() -> set[uuid.UUID]:
 
 
 async def may_spend(db: Database, tenant: Tenant, now: datetime) -> bool:
-    """Return whether a model may be asked for a business; in doubt it may.
+    """Return whether a model may be asked for a business; while nothing is known it may.
 
     To be asked before every request that costs tokens. It never raises `DatabaseDown`.
     """
@@ -150,17 +156,21 @@ async def may_spend(db: Database, tenant: Tenant, now: datetime) -> bool:
         return True
     try:
         async with asyncio.timeout(MOST_SECONDS):
-            return (await standing(db, tenant, now)).state is not BudgetState.SPENT
+            stands = await standing(db, tenant, now)
     except (TimeoutError, DatabaseDown):
-        log.warning("budget not looked at", tenant=tenant.slug)
-        return True
+        last = _memory.last(tenant.id, month_at(now, tenant.timezone))
+        log.warning("budget not looked at", tenant=tenant.slug, is_known=last is not None)
+        if last is None:
+            return True
+        stands = of(tenant, last)
+    return stands.state is not BudgetState.SPENT
 
 
 async def is_spent(session: AsyncSession, tenant: Tenant, *, now: datetime) -> bool:
     """Return whether nothing is left this month, as this transaction sees it."""
     if tenant.monthly_token_budget is None and tenant.monthly_budget_cents is None:
         return False
-    sums = await sums_of(session, tenant.id, month_at(now, tenant.timezone))
+    sums = await sums_of(session, tenant.id, month_at(now, tenant.timezone), now=now)
     return of(tenant, sums).state is BudgetState.SPENT
 
 
@@ -168,12 +178,33 @@ async def standing(db: Database, tenant: Tenant, now: datetime) -> Standing:
     """Return how far the budget of this month is used up; may be a few seconds old."""
     month = month_at(now, tenant.timezone)
     sums = _memory.fresh(tenant.id, month)
-    if sums is None:
-        writes = _memory.writes(tenant.id)
-        async with db.read() as session:
-            sums = await sums_of(session, tenant.id, month)
-        _memory.keep(tenant.id, sums, writes=writes)
+    if sums is None:  # all who ask wait for one reading, which goes on when they have left
+        sums = await asyncio.shield(_reading(db, tenant.id, month, now))
     return of(tenant, sums)
+
+
+def _reading(db: Database, tenant_id: uuid.UUID, month: Month, now: datetime) -> asyncio.Task[Sums]:
+    """Return the task that reads the sums of a business, one at a time."""
+    task = _memory.readings.get((tenant_id, month))
+    if task is None:
+        task = db.start(_read(db, tenant_id, month, now))
+        _memory.readings[tenant_id, month] = task
+        task.add_done_callback(_tell_failed)
+        task.add_done_callback(lambda _: _memory.readings.pop((tenant_id, month)))
+    return task
+
+
+async def _read(db: Database, tenant_id: uuid.UUID, month: Month, now: datetime) -> Sums:
+    writes = _memory.writes(tenant_id)
+    async with asyncio.timeout(READ_SECONDS), db.read() as session:
+        sums = await sums_of(session, tenant_id, month, now=now)
+    _memory.keep(tenant_id, sums, writes=writes)
+    return sums
+
+
+def _tell_failed(task: asyncio.Task[Sums]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:  # who asked may have left
+        log.warning("budget not read", problem=type(error).__name__)
 
 
 def of(tenant: Tenant, sums: Sums) -> Standing:
@@ -181,20 +212,6 @@ def of(tenant: Tenant, sums: Sums) -> Standing:
     cents = tenant.monthly_budget_cents
     money = None if cents is None else cents * MICROS_OF_CENT
     return Standing(sums, tenant.monthly_token_budget, money)
-
-
-async def sums_of(session: AsyncSession, tenant_id: uuid.UUID, month: Month) -> Sums:
-    """Return what a business has used in a month, read from the index `usage_of_month` alone."""
-    query = select(
-        func.coalesce(func.sum(col(UsageLog.tokens)), 0),
-        func.coalesce(func.sum(col(UsageLog.cost_micros)), 0),
-    ).where(
-        UsageLog.tenant_id == tenant_id,
-        col(UsageLog.at) >= month.start,
-        col(UsageLog.at) < month.end,
-    )
-    tokens, micros = (await session.exec(query)).one()
-    return Sums(month, int(tokens or 0), int(micros or 0))
 
 
 _ALERTS = (
@@ -206,7 +223,7 @@ _ALERTS = (
 async def news(session: AsyncSession, tenant: Tenant, *, now: datetime) -> bool:
     """Return whether there is something that the business has not been told this month."""
     month = month_at(now, tenant.timezone)
-    stands = of(tenant, await sums_of(session, tenant.id, month))
+    stands = of(tenant, await sums_of(session, tenant.id, month, now=now))
     reached = {kind for kind, percent, _ in _ALERTS if stands.has_reached(percent)}
     if not reached:
         return False
@@ -222,7 +239,7 @@ async def raise_alerts(
     Of all processes one writes each, and emits its event in the same transaction.
     """
     month = month_at(now, tenant.timezone)
-    stands = of(tenant, await sums_of(session, tenant.id, month))
+    stands = of(tenant, await sums_of(session, tenant.id, month, now=now))
     raised = []
     for kind, percent, type in _ALERTS:
         if stands.has_reached(percent) and await _is_first(session, tenant, kind, stands, now=now):

@@ -15,7 +15,14 @@ import copy
 import math
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+)
 from contextlib import (
     AbstractAsyncContextManager,
     asynccontextmanager,
@@ -87,6 +94,7 @@ class Database:
         self._queue = self._one_at_a_time()  # in which who is urgent does not stand
         self._writer = self._one_at_a_time()
         self._turns = Turns()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -111,6 +119,13 @@ class Database:
                 await session.connection(execution_options={"immediate": True})
                 yield session
                 await session.commit()
+
+    def start(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Run `work` also when nobody waits for it any more; `close` ends it."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def turn(self, names: Collection[str]) -> AbstractAsyncContextManager[None]:
         """Have those of this process who say one of the same names come one after the other."""
@@ -176,7 +191,11 @@ class Database:
         return not is_kept
 
     async def close(self) -> None:
-        """Close every connection."""
+        """End what was started, and close every connection."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.engine.dispose()
 
 
@@ -211,8 +230,11 @@ def is_ending() -> bool:
 
 
 def storable(text: Text) -> Text:
-    """Return a text without NUL, the one character that PostgreSQL cannot hold; None stays None."""
-    return text and text.replace("\0", "")
+    """Return a text that any database holds: without NUL, halves of an emoji as �; None stays."""
+    if not text:
+        return text
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole.replace("\0", "")
 
 
 @contextmanager

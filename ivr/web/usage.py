@@ -8,8 +8,9 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from ivr.costs import budget, months, summary
-from ivr.costs.budget import BudgetState, Sums
+from ivr.costs.budget import BudgetState
 from ivr.costs.summary import Cost, MonthSummary
+from ivr.costs.sums import Sums
 from ivr.costs.usage import Kind
 from ivr.db.tables import Tenant, utc_now
 from ivr.doors.credentials import ReadsNamedClient

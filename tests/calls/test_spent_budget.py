@@ -4,9 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from ivr.db.tables import Tenant, UsageLog
+import pytest
+
+from ivr.costs import budget
+from ivr.db.tables import Conversation, Tenant, UsageLog, utc_now
 from tests.calls.test_model_faults import ALL, assert_delivered
 from tests.calls.world import World, brisk, by_gather, short, talk_through, words, world
+from tests.costs.cast import tokens, use
 from tests.leads.cast import rows, until
 
 SCENARIO = brisk()
@@ -45,6 +49,31 @@ async def test_a_call_is_taken_down_by_the_keypad_road_and_no_model_is_asked(
         await until(lambda: not w.live)
         used = await rows(w.db, UsageLog)
     assert {row.purpose for row in used} <= {"call", "listening"}, "the line itself is paid for"
+
+
+async def test_no_model_is_asked_either_where_the_month_takes_too_long_to_add_up(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "MOST_SECONDS", 0)
+    async with world(sqlite_url, scenario=SCENARIO) as w:
+        await budget_of(w, monthly_token_budget=10)
+        first = await w.ring()
+        await first.quiet()
+        await first.hang_up()
+        await w.finished(first)
+        (tenant,), (conversation,) = await rows(w.db, Tenant), await rows(w.db, Conversation)
+        await use(w.db, conversation, tokens(10), at=utc_now())
+
+        async def is_spent() -> bool:
+            return not await budget.may_spend(w.db, tenant, utc_now())
+
+        await until(is_spent)
+        await use(w.db, conversation, tokens(1), at=utc_now())
+        second = await w.ring()
+        assert await second.said("first and last name")
+        await second.hang_up()
+        await until(lambda: not w.live)
+    assert w.openai.upgrades == [101], "of the first call, while nothing was known"
 
 
 async def test_a_call_under_way_is_brought_to_its_end_by_the_voice(sqlite_url: str) -> None:

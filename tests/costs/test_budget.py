@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +12,6 @@ from sqlalchemy import event
 
 from ivr.costs import budget
 from ivr.costs.budget import BudgetState
-from ivr.costs.months import month_at
 from ivr.db import Database
 from ivr.db.tables import (
     Alert,
@@ -39,6 +40,19 @@ async def state_of(db: Database, tenant: Tenant, at: datetime = NOW) -> BudgetSt
 def alerts_of(db: Database, at: datetime = NOW, **settings: str) -> BudgetAlerts:
     given = settings_for(db.url, staff_phone_number=STAFF, **settings)
     return BudgetAlerts(db, load_profile, given, clock=lambda: at)
+
+
+@contextmanager
+def statements_of(db: Database) -> Iterator[list[str]]:
+    """Every statement that is sent while the block runs."""
+    seen: list[str] = []
+
+    def look(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        seen.append(statement)
+
+    event.listen(db.engine.sync_engine, "before_cursor_execute", look)
+    yield seen
+    event.remove(db.engine.sync_engine, "before_cursor_execute", look)
 
 
 async def kinds(db: Database) -> list[tuple[str, str]]:
@@ -94,23 +108,6 @@ async def test_without_a_budget_the_database_is_not_even_asked(db: Database) -> 
     await away.close()
 
 
-async def test_a_month_is_added_up_from_an_index_alone(sqlite_db: Database) -> None:
-    conversation = await call(sqlite_db)
-    seen: list[str] = []
-
-    def look(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
-
-    event.listen(sqlite_db.engine.sync_engine, "before_cursor_execute", look)
-    async with sqlite_db.read() as session:
-        await budget.sums_of(session, conversation.tenant_id, month_at(NOW, "UTC"))
-        (query,) = [one for one in seen if "usage_logs" in one]
-        given = (0, 0, conversation.tenant_id.hex, "2026-11-01", "2026-12-01")
-        connection = await session.connection()
-        plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", given)
-        assert "USING COVERING INDEX usage_of_month" in str(plan.all())
-
-
 async def test_a_budget_of_0_allows_no_model_at_all(db: Database) -> None:
     conversation = await call(db)
     tenant = await tenant_of(db, conversation, monthly_token_budget=0)
@@ -146,6 +143,51 @@ async def test_a_call_does_not_wait_for_a_database_that_says_nothing(db: Databas
         async with asyncio.timeout(budget.MOST_SECONDS + 2):  # on a busy machine
             assert await budget.may_spend(asleep, tenant, NOW)
         await asleep.close()
+
+
+async def test_a_budget_that_takes_too_long_to_add_up_ends_all_the_same(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = await call(db)
+    tenant = await tenant_of(db, conversation, monthly_token_budget=10)
+    await use(db, conversation, tokens(10))
+    monkeypatch.setattr(budget, "MOST_SECONDS", 0)
+    assert await budget.may_spend(db, tenant, NOW), "nothing is known of it yet"
+
+    async def is_spent() -> bool:
+        return not await budget.may_spend(db, tenant, NOW)
+
+    await until(is_spent)
+    for _ in range(3):
+        await use(db, conversation, tokens(1))
+        assert await is_spent(), "while the new sum is not there, the last one counts"
+
+
+async def test_many_looks_at_once_add_up_once(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "MOST_SECONDS", 30)
+    conversation = await call(db)
+    tenant = await tenant_of(db, conversation, monthly_token_budget=10)
+    await use(db, conversation, tokens(10))
+    with statements_of(db) as seen:
+        looks = [budget.may_spend(db, tenant, NOW) for _ in range(20)]
+        assert not any(await asyncio.gather(*looks))
+    assert len([one for one in seen if "usage_logs" in one]) == 1
+
+
+async def test_what_is_known_of_a_month_holds_while_the_database_is_away(db: Database) -> None:
+    conversation = await call(db)
+    tenant = await tenant_of(db, conversation, monthly_token_budget=10)
+    await use(db, conversation, tokens(10))
+    assert await state_of(db, tenant) is BudgetState.SPENT
+    await use(db, conversation, tokens(1))
+    away = Database(NOWHERE)
+    try:
+        assert not await budget.may_spend(away, tenant, NOW)
+        assert await budget.may_spend(away, tenant, NOW + timedelta(days=31)), "another month"
+    finally:
+        await away.close()
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Riyadh"])

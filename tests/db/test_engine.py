@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import sqlite3
+import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -63,6 +64,23 @@ async def test_fifty_writers_at_once_all_get_through(db: Database) -> None:
 
     await asyncio.gather(*(write() for _ in range(50)))
     assert await _count(db, Contact) == 50
+
+
+async def test_what_was_started_ends_with_the_database(database_url: str) -> None:
+    database = Database(database_url)
+    begun = asyncio.Event()
+
+    async def read_for_ever() -> None:
+        async with database.read() as session:
+            await session.exec(select(func.count()).select_from(Contact))
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = database.for_tenant(uuid.uuid4()).start(read_for_ever())
+    async with asyncio.timeout(30):
+        await begun.wait()
+        await database.close()
+    assert task.cancelled()
 
 
 async def test_two_processes_may_write_one_sqlite_file(sqlite_url: str) -> None:
