@@ -71,9 +71,10 @@ def _spellings(url: str) -> Iterator[str]:
 
 
 class _Answer(BaseModel):
-    """What is read of an answer: a call's status, or the code of an error."""
+    """What is read of an answer: a call's status and length, or the code of an error."""
 
     status: str | int | None = None
+    duration: str | None = None
     code: int | None = None
 
 
@@ -102,17 +103,21 @@ class TwilioRest:
         token = settings.twilio_auth_token.get_secret_value()
         return cls(http, settings.twilio_sid, token, api_base_url=settings.twilio_api_base_url)
 
-    async def is_over(self, call_sid: str) -> bool:
-        """Whether a call has ended. Raises Unavailable, or NotFound for a call unknown there."""
+    async def status(self, call_sid: str) -> dict[str, str]:
+        """Return CallStatus and, of a call that is over, CallDuration, as its callback has them.
+
+        Raises Unavailable, or NotFound for a call unknown there.
+        """
         answer = await self._ask("GET", call_sid)
-        return answer.status in TERMINAL
+        told = {"CallStatus": answer.status, "CallDuration": answer.duration}
+        return {name: value for name, value in told.items() if isinstance(value, str)}
 
     async def hang_up(self, call_sid: str) -> None:
-        """Ask for the end of a call; one that is over already is fine. Raises as `is_over`."""
+        """Ask for the end of a call; one that is over already is fine. Raises as `status`."""
         await self._ask("POST", call_sid, {"Status": "completed"})
 
     async def redirect(self, call_sid: str, url: str) -> None:
-        """Have Twilio ask `url` what to do with a call, if it still lasts. Raises as `is_over`."""
+        """Have Twilio ask `url` what to do with a call, if it still lasts. Raises as `status`."""
         await self._ask("POST", call_sid, {"Url": url, "Method": "POST"})
 
     async def _ask(self, method: str, call_sid: str, form: dict[str, str] | None = None) -> _Answer:

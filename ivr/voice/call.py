@@ -61,7 +61,7 @@ class Call:
             patience=self._patience,
         )
         self._farewell = Farewell(script, limits, timers, self.floor)
-        self._last_words = LastWords(limits, timers, self._transcript, self.floor.playback)
+        self._last_words = LastWords(limits, timers, self._transcript, self.floor)
         timers.set(Timer.LENGTH, now + limits.call_s)
 
     @property
@@ -293,9 +293,9 @@ class Call:
 
     def _let_goodbye_finish(self, goodbye: Goodbye) -> list[Command]:
         """Without a model: what was said of it waits at Twilio, and its mark ends the call."""
+        self._assistant.break_off(is_greeting=False)
         if not goodbye.spoken:
             return self._finish_goodbye()
-        self._assistant.break_off(is_greeting=False)
         self._assistant.owe_nothing()
         self._tools = ToolCalls()
         return []
@@ -307,11 +307,12 @@ class Call:
         return self._last_words.begin(Ended(str(reason), fallback=fallback), self._now)
 
     def _hear_last_words(self, event: Event) -> list[Command]:
-        """After the hang-up only what the caller said last is of interest."""
+        """After the hang-up only what the caller said last is of interest, and what all took."""
         if isinstance(event, ModelGone) and self._assistant.serves_by(event.session):
             return self._last_words.complete(self._now)
         if isinstance(event, realtime.Event):
-            self._note(self.floor.names.inside(event))
+            self.usage.receive(event)
+            self._last_words.hear(self.floor.names.inside(event), self._now)
         return []
 
     def _note(self, event: realtime.Event) -> None:

@@ -95,10 +95,14 @@ class Floor:
         if self.slot.started(response_id):
             return []
         self.playback.mute(response_id)
-        return [self._cancel(response_id)]
+        return [self.cancel(response_id)]
 
     def response_ended(self, response_id: str) -> list[Command]:
         return [ToModel(message) for message in self.slot.ended(response_id)]
+
+    def cancel(self, response_id: str) -> Command:
+        """Return what stops a response."""
+        return ToModel(realtime.response_cancel(self.names.wire(response_id)))
 
     def insist(self) -> list[Command]:
         """Ask for the answer that the server should have given by itself."""
@@ -130,11 +134,8 @@ class Floor:
         if running is not None:
             self.playback.mute(running)
             if not by_voice:
-                commands.append(self._cancel(running))
+                commands.append(self.cancel(running))
         return commands
-
-    def _cancel(self, response_id: str) -> Command:
-        return ToModel(realtime.response_cancel(self.names.wire(response_id)))
 
     def _send(self, item_id: str, piece: str, now: float) -> list[Command]:
         size = media_stream.audio_bytes(piece)

@@ -33,16 +33,28 @@ async def expect_end(session: AsyncSession, conversation_id: uuid.UUID, by: date
 
 
 async def closed(
-    session: AsyncSession, call: Conversation, form: Mapping[str, str], *, now: datetime
+    session: AsyncSession,
+    call: Conversation,
+    form: Mapping[str, str],
+    *,
+    now: datetime,
+    longest: timedelta,
 ) -> None:
     """Note that the phone call is over: nothing of it goes on, whatever still comes.
 
-    Only the first one to say so is believed, also about how long it took; `form` is what Twilio
-    said, if it was Twilio.
+    Only the first one to say so is believed, but how long it took, Twilio knows best; `form` is
+    what it said, if it was Twilio, and `longest` how long a call with us may last.
     """
+    row = await conversations.by_id(session, call.id)
+    if row.end_reason == EndReason.TRANSFER:
+        longest += LONGEST_DIAL
+    took, used = bill.of_call(row, form, now=now, longest=longest), [bill.of_gathers(row)]
+    if bill.is_told(form):  # also where it comes after what our clock said
+        so_far = usage.SoFar(call.tenant_id, call.id, [took])
+        await usage.note_so_far(session, [so_far], now=now)
+    else:
+        used.append(took)
     if call.line_closed_at is None:
-        row = await conversations.by_id(session, call.id)
-        used = [bill.of_call(call, form, now=now), bill.of_gathers(row)]
         await usage.note(session, call.tenant_id, call.id, used, now=now)
     await conversations.call_over(session, call.id, now=now)
     await session.exec(

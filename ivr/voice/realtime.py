@@ -16,6 +16,7 @@ class TokenDetails(msgspec.Struct, frozen=True):
 
 
 class InputTokenDetails(TokenDetails, frozen=True):
+    cached_tokens: int = 0
     cached_tokens_details: TokenDetails | None = None
 
 

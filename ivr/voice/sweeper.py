@@ -6,7 +6,7 @@ again, until it has said that the call is over. Any process may do this, also af
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ import structlog
 from ivr.db.tables import Conversation, utc_now
 from ivr.errors import DatabaseDown, NotFound, Unavailable
 from ivr.runtime import State
-from ivr.vendors.twilio import TwilioRest
+from ivr.vendors.twilio import TERMINAL, TwilioRest
 from ivr.voice import line, transfer
 from ivr.voice.commands import INTERRUPTED, LOST_STREAM, EndReason
 from ivr.voice.reception import AFTER_PATH
@@ -108,13 +108,14 @@ class Sweeper:
             raise
         except NotFound:
             log.warning("call unknown to Twilio", call_sid=call.session_key)
-            await self._close(call)
+            await self._close(call, {})
         except Unavailable as exc:
             await self._ask_later(call, str(exc), exc.retry_after or 0.0)
 
     async def _ask(self, call: Conversation) -> None:
-        if await self.twilio.is_over(call.session_key):
-            await self._close(call)
+        told = await self.twilio.status(call.session_key)
+        if told.get("CallStatus") in TERMINAL:
+            await self._close(call, told)
             return
         # Whoever cares for it again meanwhile has moved the time.
         if not await self._set(call, self.clock() + CLAIM):
@@ -137,11 +138,12 @@ class Sweeper:
             return None
         return f"{settings.public_base_url}{AFTER_PATH}{ASK_AGAIN}"
 
-    async def _close(self, call: Conversation) -> None:
+    async def _close(self, call: Conversation, told: Mapping[str, str]) -> None:
+        now, longest = self.clock(), timedelta(seconds=self.state["settings"].max_call_seconds)
         async with self.state["db"].write() as session:
-            await line.closed(session, call, {}, now=self.clock())
+            await line.closed(session, call, told, now=now, longest=longest)
             if call.end_reason == EndReason.TRANSFER:
-                await transfer.hung_up(session, call, {}, now=self.clock())
+                await transfer.hung_up(session, call, told, now=now)
 
     async def _ask_later(self, call: Conversation, problem: str, retry_after_s: float) -> None:
         now = self.clock()

@@ -7,7 +7,10 @@ from . import realtime
 
 @dataclass(slots=True)
 class Usage:
-    """Tokens in and out; the cached ones are part of those that went in."""
+    """Tokens in and out; the cached ones are part of those that went in.
+
+    `unsorted` are those of which the service did not say whether they are text or audio.
+    """
 
     text_in: int = 0
     audio_in: int = 0
@@ -15,6 +18,9 @@ class Usage:
     cached_audio: int = 0
     text_out: int = 0
     audio_out: int = 0
+    unsorted_in: int = 0
+    unsorted_cached: int = 0
+    unsorted_out: int = 0
     transcribed_audio: int = 0
     transcribed_text: int = 0
     transcribed_out: int = 0
@@ -47,3 +53,10 @@ class Usage:
         self.cached_audio += cached.audio_tokens
         self.text_out += made.text_tokens
         self.audio_out += made.audio_tokens
+        self.unsorted_in += _rest(usage.input_tokens, given)
+        self.unsorted_cached += _rest(given.cached_tokens, cached)
+        self.unsorted_out += _rest(usage.output_tokens, made)
+
+
+def _rest(total: int, told: realtime.TokenDetails) -> int:
+    return max(total - told.text_tokens - told.audio_tokens, 0)

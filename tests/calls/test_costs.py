@@ -1,5 +1,6 @@
 """What a whole call costs, and whose it is: the rows that it leaves (S3.42, S2.36)."""
 
+import json
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -10,12 +11,13 @@ from sqlmodel import select
 
 from ivr.costs import meter
 from ivr.costs.prices import OWN
+from ivr.costs.usage import Used
 from ivr.db.tables import Conversation, Tenant, UsageLog, utc_now
 from ivr.runtime import OFFLINE, VoiceModel
-from ivr.voice import bill
+from ivr.voice import bill, realtime
 from ivr.voice.usage import Usage
 from tests.calls.transfers import ASKS, PERSON, edit, wishing
-from tests.calls.world import World, short, talk_through, whole_call, words, world
+from tests.calls.world import GRACE, PUBLIC, World, short, talk_through, whole_call, words, world
 from tests.leads.cast import NOW, rows, until
 from tests.web.house import key_of
 
@@ -74,6 +76,17 @@ async def test_a_call_leaves_a_row_of_all_that_somebody_charges_for(database_url
     assert shown["budget"]["state"] == "unlimited"
 
 
+async def test_what_is_being_said_when_the_caller_hangs_up_is_paid_for(sqlite_url: str) -> None:
+    async with world(sqlite_url, scenario=short(), pace=2.0) as w:
+        call = await w.ring()
+        await call.hang_up(mid_word=True)
+        voice = await used_in(w, "voice")
+        (done,) = (await w.openai.session()).sent.of("response.done")
+    assert done["response"]["status"] == "cancelled"
+    made = done["response"]["usage"]["output_token_details"]["audio_tokens"]
+    assert voice.quantities["audio_out_tokens"] == made > 0
+
+
 async def test_webhooks_that_come_twice_are_paid_for_once(database_url: str) -> None:
     async with world(database_url, scenario=short()) as w:
         w.twilio.faults.duplicate_webhook = "together"
@@ -82,6 +95,36 @@ async def test_webhooks_that_come_twice_are_paid_for_once(database_url: str) -> 
         line = await used_in(w, "call")
         shown = await month_of(w)
     assert (shown["calls"], shown["minutes"]) == (1, line.quantities["minutes"])
+
+
+async def test_a_length_that_twilio_did_not_tell_is_asked_for(database_url: str) -> None:
+    async with world(database_url, scenario=short(), episode_grace_seconds=GRACE) as w:
+        w.twilio.faults.status_never = True
+        call = await w.ring()
+        await call.quiet()
+        await call.hang_up()
+        line = await used_in(w, "call")
+    assert line.quantities == {"seconds": call.seconds, "minutes": -(-call.seconds // 60)}
+
+
+async def test_a_length_that_twilio_tells_later_is_believed(database_url: str) -> None:
+    async with world(database_url, scenario=short()) as w:
+        w.twilio.faults.status_never = True
+        call = await w.ring()
+        await call.quiet()
+        await call.hang_up()
+        over = {**call.webhooks[0].fields, "CallStatus": "completed"}
+        for door, fields in [
+            ("after", over),
+            ("status", {**over, "CallDuration": "777"}),
+            ("status", {**over, "CallDuration": "777"}),
+            ("after", over),
+        ]:
+            await w.twilio.account.webhooks.send(f"{PUBLIC}/twilio/voice/{door}", fields)
+        line = await used_in(w, "call")
+        shown = await month_of(w)
+    assert line.quantities == {"seconds": 777, "minutes": 13}
+    assert (shown["calls"], shown["minutes"]) == (1, 13)
 
 
 async def test_a_transfer_is_paid_for_by_the_minute_as_well(
@@ -188,7 +231,7 @@ def test_the_voice_of_this_machine_costs_nothing_and_that_is_known() -> None:
     heard = Usage(transcribed_seconds=12.5)
     used = bill.of_stream(a_call(), voice, heard, transcribe_model="gpt-transcribe")
     assert {it.provider for it in used} == {OWN}
-    assert [it.cost_micros(NOW) for it in used] == [0, 0]
+    assert {it.cost_micros(NOW) for it in used} == {0}
 
 
 def test_each_stream_of_a_call_has_rows_of_its_own() -> None:
@@ -199,7 +242,72 @@ def test_each_stream_of_a_call_has_rows_of_its_own() -> None:
         call.streams = stream
         used = bill.of_stream(call, voice, Usage(audio_in=5), transcribe_model="gpt-transcribe")
         keys |= {it.key for it in used}
-    assert len(keys) == 4
+    assert len(keys) == 6
+
+
+def used_by(usage: dict[str, Any]) -> dict[str, Used]:
+    """What a stream leaves of which one response told this, by the first word of its key."""
+    done = {"type": "response.done", "response": {"id": "r1", "usage": usage}}
+    event = realtime.parse(json.dumps(done))
+    assert isinstance(event, realtime.ResponseEnded)
+    heard = Usage()
+    heard.receive(event)
+    voice = VoiceModel("https://api.openai.example", "sk", "gpt-realtime-2.1")
+    found = bill.of_stream(a_call(), voice, heard, transcribe_model="gpt-transcribe")
+    return {it.key.partition(":")[0]: it for it in found}
+
+
+def test_tokens_of_no_told_kind_are_counted_and_have_no_known_price() -> None:
+    used = used_by({"total_tokens": 353, "input_tokens": 263, "output_tokens": 90})
+    assert used["voice"].tokens == 0
+    unsorted = used["unsorted"]
+    assert (unsorted.tokens, unsorted.cost_micros(NOW)) == (353, None)
+
+
+def test_what_is_told_keeps_its_price_beside_what_is_not() -> None:
+    used = used_by(
+        {
+            "input_tokens": 270,
+            "output_tokens": 95,
+            "input_token_details": {"text_tokens": 200, "audio_tokens": 63},
+            "output_token_details": {"text_tokens": 22, "audio_tokens": 68},
+        }
+    )
+    assert used["voice"].tokens == 353
+    assert used["voice"].cost_micros(NOW) == 200 * 4 + 63 * 32 + 22 * 24 + 68 * 64
+    unsorted = used["unsorted"]
+    assert unsorted.quantities == {"in_tokens": 7, "cached_in_tokens": 0, "out_tokens": 5}
+    assert unsorted.cost_micros(NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "audio", "priced", "other"),
+    [(200, 63, 71, 0), (100, 163, 71, 0), (0, 0, 0, 71)],
+    ids=["of the text", "of the sound too", "of nothing that is told"],
+)
+def test_cached_tokens_of_no_told_kind_are_not_priced_as_fresh_ones(
+    text: int, audio: int, priced: int, other: int
+) -> None:
+    details = {"text_tokens": text, "audio_tokens": audio, "cached_tokens": 192}
+    used = used_by({"input_tokens": 263, "output_tokens": 0, "input_token_details": details})
+    assert used["voice"].tokens == priced
+    unsorted = used["unsorted"]
+    assert unsorted.quantities == {"in_tokens": other, "cached_in_tokens": 192, "out_tokens": 0}
+    assert unsorted.cost_micros(NOW) is None
+
+
+def test_where_all_is_told_nothing_is_left() -> None:
+    cached = {"text_tokens": 192, "audio_tokens": 0}
+    given = {"text_tokens": 200, "audio_tokens": 63, "cached_tokens": 192}
+    used = used_by(
+        {
+            "input_tokens": 263,
+            "output_tokens": 90,
+            "input_token_details": {**given, "cached_tokens_details": cached},
+            "output_token_details": {"text_tokens": 22, "audio_tokens": 68},
+        }
+    )
+    assert used["voice"].tokens == 353 and used["unsorted"].tokens == 0
 
 
 @pytest.mark.parametrize(
@@ -216,6 +324,7 @@ def test_each_stream_of_a_call_has_rows_of_its_own() -> None:
 def test_the_minutes_of_a_call_are_those_that_twilio_bills(
     form: dict[str, str], seconds: int, minutes: int
 ) -> None:
-    used = bill.of_call(a_call(), form, now=NOW + timedelta(seconds=125))
+    now, longest = NOW + timedelta(seconds=125), timedelta(hours=1)
+    used = bill.of_call(a_call(), form, now=now, longest=longest)
     assert used.quantities == {"seconds": seconds, "minutes": minutes}
     assert used.model == "voice-in-us-local"

@@ -250,5 +250,5 @@ async def test_a_phone_call_that_twilio_has_not_said_to_be_over_is_shown(
         row.line_due_at = None
     assert "look for it there" in (await terminal.run("explain", "CA1")).out
     async with house.db.write() as session:
-        await line.closed(session, call, {}, now=utc_now())
+        await line.closed(session, call, {}, now=utc_now(), longest=timedelta(hours=1))
     assert "Twilio" not in (await terminal.run("explain", "CA1")).out

@@ -340,7 +340,8 @@ async def test_the_end_of_the_line_noted_while_we_close_opens_no_second_episode(
             await conversations.lock(session, conversation.id)
             late = asyncio.create_task(close_late(road, *names))
             await begun.wait()
-            await line.closed(session, conversation, {}, now=utc_now())
+            longest = timedelta(hours=1)
+            await line.closed(session, conversation, {}, now=utc_now(), longest=longest)
         await late
 
     monkeypatch.setattr(Road, "_close", close_beside_the_status)

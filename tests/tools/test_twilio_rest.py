@@ -32,15 +32,18 @@ async def test_rest_ends_a_call_once(server: Server) -> None:
         call = await twilio.call(CALLER, CALLED)
         await call.stream()
         rest = client_for(twilio).calls(call.sid)
-        assert (await asyncio.to_thread(rest.fetch)).status == "in-progress"
+        before = await asyncio.to_thread(rest.fetch)
         await asyncio.to_thread(rest.update, status="completed")
         await call.ended()
         with pytest.raises(TwilioRestException) as caught:
             await asyncio.to_thread(rest.update, status="completed")
+        after = await asyncio.to_thread(rest.fetch)
 
     assert caught.value.code == 21220
+    assert (before.status, before.duration) == ("in-progress", None)
+    assert (after.status, after.duration) == ("completed", str(call.seconds))
     assert server.frames[-1]["event"] == "stop"
-    assert [request.method for request in twilio.rest_requests] == ["GET", "POST", "POST"]
+    assert [request.method for request in twilio.rest_requests] == ["GET", "POST", "POST", "GET"]
 
 
 async def test_rest_gives_a_live_call_another_document(server: Server) -> None:

@@ -172,11 +172,11 @@ OVER = (HTTPStatus.BAD_REQUEST, {"code": 21220, "message": "Call is not in-progr
 ASKS = pytest.mark.parametrize(
     "ask",
     [
-        lambda rest: rest.is_over("CA1"),
+        lambda rest: rest.status("CA1"),
         lambda rest: rest.hang_up("CA1"),
         lambda rest: rest.redirect("CA1", "https://ivr.example.test/x"),
     ],
-    ids=["is_over", "hang_up", "redirect"],
+    ids=["status", "hang_up", "redirect"],
 )
 
 
@@ -200,23 +200,24 @@ async def test_a_call_that_is_over_can_be_hung_up_and_sent_elsewhere(ask):
 
 
 @pytest.mark.parametrize(
-    ("status", "is_over"),
+    ("body", "told"),
     [
-        ("queued", False),
-        ("ringing", False),
-        ("in-progress", False),
-        ("completed", True),
-        ("busy", True),
-        ("failed", True),
-        ("no-answer", True),
-        ("canceled", True),
+        (
+            {"status": "completed", "duration": "125"},
+            {"CallStatus": "completed", "CallDuration": "125"},
+        ),
+        ({"status": "in-progress", "duration": None}, {"CallStatus": "in-progress"}),
+        ({"status": "no-answer"}, {"CallStatus": "no-answer"}),
+        ({"duration": "125"}, {"CallDuration": "125"}),
+        ({"status": ["completed"]}, {}),
     ],
+    ids=["over", "going on", "not answered", "no status", "nonsense"],
 )
-async def test_a_call_is_over_when_its_status_says_so(status, is_over):
+async def test_a_call_is_told_of_in_the_words_of_its_status_callback(body, told):
     async def ask(rest):
-        assert await rest.is_over("CA1") == is_over
+        assert await rest.status("CA1") == told
 
-    requests = await rest_against((HTTPStatus.OK, {"status": status}), ask)
+    requests = await rest_against((HTTPStatus.OK, body), ask)
 
     assert requests == [("GET", "CA1", {})]
 

@@ -8,6 +8,7 @@ from ivr.voice import media_stream, realtime
 from ivr.voice.commands import (
     INTERRUPTED,
     CallerGone,
+    EndReason,
     ModelConnected,
     ModelGone,
     RecordTurn,
@@ -606,6 +607,107 @@ def test_last_words_are_not_waited_for_long():
     line.happens(realtime.CallerStarted(item_id="u1"), CallerGone())
 
     assert wire(line.passes(1.5)) == ["ended: caller_hung_up"]
+
+
+def finished(response_id, *, audio_out):
+    """The end of a response that was cancelled, with what it took."""
+    made = realtime.TokenDetails(audio_tokens=audio_out)
+    usage = realtime.Usage(output_tokens=audio_out, output_token_details=made)
+    return realtime.ResponseEnded(realtime.Response(response_id, "cancelled", usage=usage))
+
+
+def test_a_response_that_runs_at_the_hang_up_is_stopped_and_counted():
+    line = greeted()
+    response = line.begins()
+    line.happens(audio("a2", response))
+
+    ended = line.happens(media_stream.StreamStopped())
+    assert wire(ended) == ["hang up", "response.cancel"]
+    assert messages(ended, "response.cancel")[0]["response_id"] == response
+    assert wire(line.happens(CallerGone(), audio("a2", response))) == [], "it is asked for once"
+    assert wire(line.happens(finished(response, audio_out=20))) == ["ended: caller_hung_up"]
+    assert line.call.usage.audio_out == 20
+
+
+def test_the_end_of_a_response_is_not_waited_for_long():
+    line = greeted()
+    line.begins()
+    line.happens(CallerGone())
+
+    assert wire(line.passes(1.5)) == ["ended: caller_hung_up"]
+
+
+def test_a_response_and_the_last_words_are_both_waited_for():
+    line = greeted()
+    response = line.begins()
+    line.happens(realtime.CallerStarted(item_id="u1"), CallerGone())
+
+    assert wire(line.happens(finished(response, audio_out=20))) == []
+    words = realtime.CallerTranscribed("u1", "thirty")
+    assert wire(line.happens(words)) == ["ended: caller_hung_up"]
+
+
+def test_a_response_that_begins_while_the_last_words_are_waited_for_is_stopped_and_counted():
+    line = greeted()
+    line.happens(
+        realtime.CallerStarted(item_id="u1"), realtime.CallerStopped(item_id="u1"), CallerGone()
+    )
+
+    begun = line.happens(realtime.ResponseStarted(realtime.Response(id="r2")))
+    assert wire(begun) == ["response.cancel"]
+    assert wire(line.happens(realtime.CallerTranscribed("u1", "thirty"))) == []
+    assert wire(line.happens(finished("r2", audio_out=5))) == ["ended: caller_hung_up"]
+    assert line.call.usage.audio_out == 5
+
+
+def test_what_is_owed_when_the_call_ends_is_not_asked_for_any_more():
+    line = greeted()
+    response = line.begins()
+    line.calls_tool("c1", "save_field", response)
+    line.happens(ToolFinished("c1", "saved"), CallerGone())
+
+    assert wire(line.happens(finished(response, audio_out=20))) == ["ended: caller_hung_up"]
+
+
+def test_words_that_come_after_the_hang_up_were_heard_by_nobody():
+    line = greeted()
+    response = line.begins()
+    line.happens(
+        CallerGone(),
+        realtime.AssistantTextDelta("a2", "What is your "),
+        realtime.AssistantText("a2", "What is your ZIP code?", response),
+        finished(response, audio_out=20),
+    )
+
+    assert [turn.item_id for turn in line.turns] == ["a1"]
+
+
+def test_a_server_that_stops_waits_for_no_response():
+    line = greeted()
+    line.begins()
+
+    commands = line.call.stop("server_stopped", line.now)
+
+    assert wire(commands) == ["hang up", "ended: server_stopped"]
+
+
+def test_another_voice_does_not_wait_for_a_response_that_runs():
+    line = greeted()
+    line.begins()
+
+    gone = line.happens(ModelGone(EndReason.MODEL_REFUSED, 1))
+    assert wire(gone)[-2:] == ["hang up", "ended: model_refused"]
+    assert line.ended is not None and line.ended.fallback
+
+
+def test_the_end_of_a_response_that_was_lost_with_its_model_is_not_waited_for():
+    line = greeted()
+    response = line.begins()
+    line.calls_tool("c1", "end_call", response)
+    line.happens(ToolFinished("c1", "{}", ends="complete"))
+
+    gone = line.happens(ModelGone(EndReason.MODEL_LOST, 1))
+    assert wire(gone) == ["drop 1", "hang up", "ended: complete"]
 
 
 def test_what_was_being_said_at_the_hang_up_is_recorded_as_far_as_it_was_heard():

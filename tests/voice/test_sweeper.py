@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from ivr import conversations
 from ivr.db import Database
-from ivr.db.tables import Conversation, ConversationStatus
+from ivr.db.tables import Conversation, ConversationStatus, UsageLog
 from ivr.jobs import Jobs
 from ivr.leads import seat
 from ivr.leads.delivery.submissions import Submissions
@@ -28,11 +28,12 @@ from ivr.voice import line
 from ivr.voice import sweeper as sweeper_module
 from ivr.voice.commands import EndReason
 from ivr.voice.sweeper import ASK_AGAIN_AFTER, CLAIM, FIRST_RETRY, GIVE_UP, LONGEST_RETRY, Sweeper
-from tests.leads.cast import NOW, Clock, call, carried, reread, settings_for
+from tests.leads.cast import NOW, Clock, call, carried, reread, rows, settings_for
 from tools.emulators.serving import serve
 
 PUBLIC = "https://ivr.example.test"
 SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Account:
     """Twilio's side: what it says of its one call, and what it was asked."""
 
     status: str = "in-progress"
+    duration: str | None = None
     failure: int | None = None
     retry_after: str | None = None
     meanwhile: Callable[[], Awaitable[None]] | None = None
@@ -55,7 +57,7 @@ class Account:
             return JSONResponse({"code": 20500}, status_code=self.failure, headers=headers)
         if request.method == "POST" and "Status" in form:
             self.status = "completed"
-        return JSONResponse({"status": self.status})
+        return JSONResponse({"status": self.status, "duration": self.duration})
 
     @property
     def told(self) -> list[str]:
@@ -330,11 +332,92 @@ async def test_in_the_end_the_call_is_given_up_and_an_operator_told(db: Database
 async def test_a_call_that_is_over_is_not_taken_up_again(db: Database) -> None:
     conversation = await call(db)
     async with db.write() as session:
-        await line.closed(session, conversation, {}, now=NOW)
-        await line.closed(session, conversation, {}, now=NOW + SECOND)
+        await line.closed(session, conversation, {}, now=NOW, longest=HOUR)
+        await line.closed(session, conversation, {}, now=NOW + SECOND, longest=HOUR)
         await conversations.continue_until(session, conversation.id, NOW + 90 * SECOND)
         await line.expect_end(session, conversation.id, by=NOW + SECOND)
 
     row = await reread(db, conversation)
     assert row.line_closed_at == NOW and row.line_due_at is None
     assert row.finish_after == NOW + SECOND and row.episode == 1
+
+
+# how long a call was that ended unseen
+
+
+async def billed(db: Database) -> dict[str, float] | None:
+    """What was written down of time on the line; None: nothing."""
+    found = [row.quantities for row in await rows(db, UsageLog) if row.purpose == "call"]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+async def test_a_call_that_ended_while_we_were_away_took_as_long_as_twilio_says(
+    db: Database,
+) -> None:
+    await call(db)
+    async with sweeping(db) as w:
+        w.account.status, w.account.duration = "completed", "120"
+        await w.after(8 * HOUR)
+
+    assert await billed(db) == {"seconds": 120, "minutes": 2}
+
+
+@pytest.mark.parametrize("failure", [None, 404])
+async def test_a_call_of_unknown_length_was_no_longer_than_calls_may_be(
+    db: Database, failure: int | None
+) -> None:
+    await call(db)
+    async with sweeping(db, max_call_seconds=900) as w:
+        w.account.status, w.account.failure = "completed", failure
+        await w.after(8 * HOUR)
+
+    assert await billed(db) == {"seconds": 900, "minutes": 15}
+
+
+async def test_a_transferred_call_of_unknown_length_was_no_longer_than_two_may_talk(
+    db: Database,
+) -> None:
+    conversation = await ended(db, EndReason.TRANSFER)
+    async with db.write() as session:
+        row = await conversations.by_id(session, conversation.id)
+        row.ended_at = NOW + 60 * SECOND  # when somebody picked up: they talked on
+    async with sweeping(db, max_call_seconds=900) as w:
+        w.account.status = "completed"
+        await w.after(8 * HOUR)
+
+    longest = timedelta(seconds=900) + line.LONGEST_DIAL
+    assert await billed(db) == {"seconds": longest.total_seconds(), "minutes": 260}
+
+
+async def test_a_call_of_unknown_length_that_was_hung_up_lasted_until_then(db: Database) -> None:
+    conversation = await call(db)
+    async with db.write() as session:
+        await conversations.call_over(
+            session, conversation.id, reason=EndReason.GOODBYE, now=NOW + 130 * SECOND
+        )
+    async with sweeping(db) as w:
+        w.account.status = "completed"
+        await w.after(8 * HOUR)
+
+    assert await billed(db) == {"seconds": 130, "minutes": 3}
+
+
+async def test_a_call_that_was_never_answered_took_no_time(db: Database) -> None:
+    await call(db)
+    async with sweeping(db) as w:
+        w.account.status = "no-answer"
+        await w.after(8 * HOUR)
+
+    assert await billed(db) is None
+
+
+async def test_what_twilio_counted_stands_in_the_place_of_what_we_did(db: Database) -> None:
+    conversation = await call(db)
+    ours, theirs = {"CallStatus": "completed"}, {"CallStatus": "completed", "CallDuration": "121"}
+    for form, minutes in [(ours, 2), (theirs, 3), (theirs, 3), (ours, 3)]:
+        async with db.write() as session:
+            row = await conversations.by_id(session, conversation.id)
+            await line.closed(session, row, form, now=NOW + 119 * SECOND, longest=HOUR)
+        found = await billed(db)
+        assert found is not None and found["minutes"] == minutes

@@ -18,7 +18,7 @@ from tools.emulators.twilio.stream import Stream
 from tools.emulators.twilio.twiml import Verb
 
 QUIET_MS = 600.0
-STALL_S = 0.1  # of real time: a machine that stalls so long is not the end of a sentence
+STALL_S = 0.25  # of real time: a machine that stalls so long is not the end of a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +218,7 @@ class Call(Record):
         was_ringing = self.status == "ringing"
         if self.status in {"ringing", "in-progress"}:
             self.status = "canceled" if was_ringing and "caller" in ending.by else "completed"
+        self.seconds = int(self.clock.now_ms() / 1000)
         self.is_ending = True
         self.note("hung up", f"by {ending.by}")
         if ending.network_only:
@@ -238,11 +239,10 @@ class Call(Record):
         url, faults = self.account.status_url, self.account.faults
         if url is None or faults.status_never:
             return
-        seconds = int(self.clock.now_ms() / 1000)
         fields = {
             **self._interpreter.call_fields(),
-            "CallDuration": str(seconds),
-            "Duration": str(max(1, -(-seconds // 60))),
+            "CallDuration": str(self.seconds),
+            "Duration": str(max(1, -(-self.seconds // 60))),
             "Timestamp": formatdate(usegmt=True),
             "SequenceNumber": "0",
             "CallbackSource": "call-progress-events",

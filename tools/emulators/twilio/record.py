@@ -43,6 +43,7 @@ class Record:
         self.sid = new_sid("CA")
         self.from_, self.to = from_, to
         self.status = "ringing"
+        self.seconds = 0  # that it lasted, once it is over
         self.is_ending = False  # too late for the REST API to change anything
         self.over = False
         self.clock = Clock(account.speed)

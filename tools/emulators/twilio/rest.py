@@ -220,6 +220,8 @@ class Rest:
             "to": call.to,
             "from": call.from_,
             "status": call.status,
+            # empty for busy, failed, unanswered, or ongoing calls, says the SDK
+            "duration": str(call.seconds) if call.status == "completed" else None,
             "direction": "inbound",
             "uri": f"/2010-04-01/Accounts/{sid}/Calls/{call.sid}.json",
         }
