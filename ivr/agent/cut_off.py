@@ -5,29 +5,28 @@ No model, no I/O.
 
 from collections.abc import Mapping
 
+from ivr.agent.phrases import Phrases
 from ivr.leads.profile import Field, Profile
-
-SORRY = "Sorry, we were cut off."
-NOBODY_FREE = "Sorry, nobody is free right now. Someone will call you back."
 
 
 def apology(profile: Profile, known: Mapping[str, str]) -> str:
     """Return the words with which the conversation goes on where it was."""
+    phrases = Phrases(profile.languages[0], "voice")
     asked = next((field for field in profile.required if field.key not in known), None)
     if asked is None:
-        return f"{SORRY} {profile.closing}"
-    return f"{SORRY} You were giving me {_named(asked)}."
+        return f"{phrases.say('cut_off')} {profile.closing}"
+    return f"{phrases.say('cut_off')} {phrases.say(_giving(asked), label=asked.label)}"
 
 
 def nobody_free(profile: Profile, known: Mapping[str, str]) -> str:
     """Return the words with which the conversation goes on after the phone rang in vain."""
+    phrases = Phrases(profile.languages[0], "voice")
     asked = next((field for field in profile.required if field.key not in known), None)
     if asked is None:
-        return f"{NOBODY_FREE} {profile.closing}"
-    return f"{NOBODY_FREE} I'll take the rest of your details. {asked.ask}"
+        return f"{phrases.say('nobody_free')} {profile.closing}"
+    return f"{phrases.say('nobody_free')} {phrases.say('rest')} {asked.ask}"
 
 
-def _named(field: Field) -> str:
-    """Return the field as a person would name it: "your" where it is asked for like that."""
-    is_theirs = "your" in field.ask.lower().split()
-    return f"{'your' if is_theirs else 'the'} {field.label}"
+def _giving(field: Field) -> str:
+    """Return the phrase that names a field as a person would: "your" where it is asked for so."""
+    return "giving_your" if "your" in field.ask.lower().split() else "giving_the"

@@ -40,6 +40,24 @@ _ENGLISH: _Phrases = {
     "keypad": "You can also key it in on your keypad.",
     "goodbye": "All right. Goodbye!",
     "welcome": "You are welcome.",
+    # who is on the line again, or whom nobody can talk to
+    "cut_off": "Sorry, we were cut off.",
+    "giving_your": "You were giving me your {label}.",
+    "giving_the": "You were giving me the {label}.",
+    "nobody_free": "Sorry, nobody is free right now. Someone will call you back.",
+    "rest": "I'll take the rest of your details.",
+    "nobody_there": "Sorry, nobody can take your call right now. We will call you back. Goodbye.",
+    "busy": "Sorry, all our lines are busy. We will call you back.",
+    "called_back": "Thank you. We will call you back as soon as we can. Goodbye.",
+    # who writes, and whom we write to
+    "to_person": "I will hand you over to a person from our team. They will reply to you here.",
+    "later": "Thank you. We have your message, and a person will get back to you.",
+    "asked_by_message": "Thank you. We have sent you a text message with a question.",
+    "opted_out": (
+        "{name}: you will get no more messages from us. Write START to hear from us again."
+    ),
+    "missed": "Sorry we missed your call to {name}. What can we help you with?",
+    "message_came": "Thank you for your message to {name}.",
 }
 _WRITTEN: _Phrases = {  # what is put otherwise where people write
     "not_heard": "Sorry, I did not understand that.",

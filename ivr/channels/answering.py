@@ -58,7 +58,6 @@ COMPLETE_SILENCE = timedelta(minutes=15)
 NEAR = timedelta(minutes=1)
 BROKEN = "the assistant could not answer what was written"
 SILENCE = TextReply(text="", by="rules")
-ASKED_BY_MESSAGE = "Thank you. We have sent you a text message with a question."
 # These are so of the whole conversation: once a person has given it back they stay true.
 _ONCE = frozenset({Trigger.LONG, Trigger.HIGH_VALUE})
 
@@ -149,7 +148,7 @@ class Clerk:
         if batch.is_silent:
             return Decision(SILENCE)
         if (handover := await self._rule(batch)) is not None:  # no model is needed for that
-            return Decision(TextReply(text=batch.to_person, by="rules"), handover)
+            return Decision(_own_words(batch, batch.to_person), handover)
         may_spend = await budget.may_spend(self._db(batch), batch.tenant, self.clock())
         assistant = self._assistant(batch, may_spend=may_spend)
         try:
@@ -159,7 +158,7 @@ class Clerk:
             raise
         except Exception:  # whatever broke, the contact gets a word and a person gets the task
             log.exception("no answer", conversation_id=str(batch.conversation.id))
-            broken = TextReply(text=answers.LATER, by="rules")
+            broken = _own_words(batch, batch.phrases.say("later"))
             return Decision(broken, is_broken=True, used=assistant.bill.rows())
         handover = await self._handover(batch, reply)
         return Decision(reply, handover, used=assistant.bill.rows())
@@ -254,7 +253,7 @@ class Clerk:
             await tasks.ask_write_back(session, conversation, case.PAUSED, now=now)
         is_asked = await self._ask_by_message(session, batch, conversation, now=now)
         if is_asked:
-            text = ASKED_BY_MESSAGE
+            text = batch.phrases.say("asked_by_message")
         is_sent = bool(text) and self._goes_by_message(conversation)
         if text:
             turn = await answers.write_reply(session, conversation, batch.events[-1], text, now=now)
@@ -361,10 +360,16 @@ async def _waits(session: AsyncSession, conversation: Conversation) -> bool:
     return (await session.exec(query.limit(1))).first() is not None
 
 
+def _own_words(batch: Batch, text: str) -> TextReply:
+    """Return what is said with no assistant, in the language that the contact is known to speak."""
+    return TextReply(text=text, by="rules", language=batch.turn.language)
+
+
 def _instead(batch: Batch) -> str:
     """Return what is said where there was nothing to answer: a form without a message."""
     is_form = batch.conversation.channel == Channel.WEB_FORM
-    return answers.LATER if is_form and not batch.text and not batch.is_silent else ""
+    is_told = is_form and not batch.text and not batch.is_silent
+    return batch.phrases.say("later") if is_told else ""
 
 
 def _is_kept_open(conversation: Conversation, moment: datetime) -> bool:

@@ -15,8 +15,6 @@ from ivr.leads.people import identity
 from ivr.leads.profile import Profile
 from ivr.leads.progress import funnel
 
-LATER = "Thank you. We have your message, and a person will get back to you."
-
 
 def kept(inbound: Inbound) -> dict[str, Any]:
     """Return what an event's row keeps: what was said, and all of what came in."""

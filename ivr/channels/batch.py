@@ -14,8 +14,6 @@ from ivr.costs.usage import Used
 from ivr.db.tables import Conversation, InboundEvent, Tenant, TenantStatus, Trigger
 from ivr.leads.profile import Profile
 
-TO_PERSON = "I will hand you over to a person from our team. They will reply to you here."
-
 Handover = tuple[Trigger, str]
 
 
@@ -46,9 +44,18 @@ class Batch:
     @property
     def to_person(self) -> str:
         """What the contact is told when a person takes over, or will once somebody is there."""
-        language = self.conversation.language or self.profile.languages[0]
-        opens = when(self.profile, language)
-        return Phrases(language, "text").say("closed", when=opens) if opens else TO_PERSON
+        opens = when(self.profile, self.language)
+        return self.phrases.say("closed", when=opens) if opens else self.phrases.say("to_person")
+
+    @property
+    def language(self) -> str:
+        """The language of the contact, who may have told it by this very message."""
+        return self.profile.language_for(self.turn.language)
+
+    @property
+    def phrases(self) -> Phrases:
+        """The sentences in which no assistant answers."""
+        return Phrases(self.language, "text")
 
     @property
     def is_silent(self) -> bool:

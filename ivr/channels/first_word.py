@@ -10,18 +10,16 @@ from datetime import datetime, timedelta
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ivr.agent.phrases import Phrases
 from ivr.conversations import Said, next_position, write_turn
 from ivr.db.tables import Channel, Conversation, Message, Purpose, Role, Tenant, TenantStatus
 from ivr.leads import intake, values
 from ivr.leads.attention import tasks
-from ivr.leads.follow_up import HOW_TO_STOP, ONCE_IN, is_mobile
+from ivr.leads.follow_up import ONCE_IN, how_to_stop, is_mobile
 from ivr.leads.intake import Enquiry
 from ivr.leads.profile import Profile
 from ivr.leads.progress import stages
 from ivr.messages import consent, store
-
-MISSED = "Sorry we missed your call to {name}. What can we help you with?"
-THANKS = "Thank you for your message to {name}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class FirstWord:
 
     async def after_missed_call(self, session: AsyncSession, conversation: Conversation) -> str:
         """Write to the caller; return what, "" when a person is to call instead."""
-        text = await self._write(session, conversation, MISSED)
+        text = await self._write(session, conversation, "missed")
         if not text:
             await tasks.ask_call_back(session, conversation, "a missed call", now=self.now)
         return text
@@ -46,7 +44,7 @@ class FirstWord:
         known = await values.known(session, conversation.lead_id)
         if all(field.key in known for field in self.profile.required):
             return ""
-        return await self._write(session, conversation, THANKS)
+        return await self._write(session, conversation, "message_came")
 
     async def _write(self, session: AsyncSession, conversation: Conversation, opening: str) -> str:
         number = conversation.from_number
@@ -57,9 +55,12 @@ class FirstWord:
             return ""
         position = await next_position(session, by_sms.id)
         known = await values.known(session, conversation.lead_id)
-        asks = [field.ask for field in self.profile.required if field.key not in known]
-        how_to_stop = [] if position else [HOW_TO_STOP["en"]]
-        text = " ".join([opening.format(name=self.profile.name), *asks[:1], *how_to_stop])
+        language = self.profile.language_for(conversation.language or by_sms.language)
+        profile = self.profile.in_language(language)
+        asks = [field.ask for field in profile.required if field.key not in known]
+        stop = [] if position else [how_to_stop(language)]
+        first = Phrases(language, "text").say(opening, name=profile.name)
+        text = " ".join([first, *asks[:1], *stop])
         said = Said(
             item_id=f"first_{conversation.id}",
             position=position,
@@ -71,6 +72,7 @@ class FirstWord:
         await store.queue(
             session, by_sms, text, purpose=Purpose.FOLLOW_UP, turn=said.item_id, now=self.now
         )
+        by_sms.language = by_sms.language or conversation.language
         return text
 
     async def _conversation(
@@ -80,7 +82,7 @@ class FirstWord:
             channel=Channel.SMS,
             session_key=number,
             caller=number,
-            called=conversation.to_number or self.tenant.phone_number,
+            called=conversation.to_number,
             finish_after=self.now + self.silence,
             now=self.now,
         )

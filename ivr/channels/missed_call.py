@@ -6,6 +6,7 @@ with JSON and a key.
 
 from typing import Annotated, Any
 
+import structlog
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
@@ -14,17 +15,19 @@ from starlette.responses import JSONResponse, Response
 from ivr import tenants
 from ivr.channels import json_door
 from ivr.channels.inbound import Inbound
-from ivr.channels.json_door import EventId, Name, Said, TheDesk
+from ivr.channels.json_door import EventId, Said, TheDesk
 from ivr.channels.twilio_message import required
 from ivr.db.engine import storable
 from ivr.db.tables import Channel, Tenant, utc_now
 from ivr.doors.credentials import intake_of
 from ivr.doors.problems import problems_of
 from ivr.doors.twilio_form import SIGNATURE, signed_form
+from ivr.doors.wire_values import Name
 from ivr.errors import Unprocessable
 from ivr.leads.intake import caller_number
 
 router = APIRouter(tags=["webhooks"])
+log = structlog.get_logger(__name__)
 # Twilio: voice call resource, CallStatus; twiml/dial, DialCallStatus
 MISSED = frozenset({"busy", "no-answer", "failed", "canceled"})
 
@@ -52,8 +55,9 @@ async def missed_call(request: Request, desk: TheDesk, key: EventId) -> Response
     if SIGNATURE in request.headers:
         return await _from_twilio(request, desk)
     tenant = await intake_of(request)
-    inbound = _translate(await _read(request), key)
-    answer = await json_door.converse(desk, tenant, inbound)
+    body = await _read(request)
+    called = await _own_number(request, tenant, body.called)
+    answer = await json_door.converse(desk, tenant, _translate(body, key, called))
     return JSONResponse(json_door.said(answer).model_dump(mode="json"))
 
 
@@ -65,7 +69,7 @@ async def _read(request: Request) -> MissedCall:
         raise RequestValidationError(errors) from exc
 
 
-def _translate(body: MissedCall, key: str | None) -> Inbound:
+def _translate(body: MissedCall, key: str | None, called: str | None) -> Inbound:
     number = caller_number(body.phone)
     if number is None:
         raise Unprocessable("phone: expected a number with + and country code")
@@ -77,10 +81,22 @@ def _translate(body: MissedCall, key: str | None) -> Inbound:
         now=utc_now(),
         session_key=event_id,
         address=number,
-        called=body.called,
+        called=called,
         given={"name": body.name} if body.name else {},
         payload=body.model_dump(mode="json"),
     )
+
+
+async def _own_number(request: Request[Any], tenant: Tenant, called: str | None) -> str | None:
+    """Return which of its numbers a client says was called, None for anything else.
+
+    No lead is worth less for it: then the caller is written to from the client's first number.
+    """
+    async with request.state["db"].read() as session:
+        number = await tenants.own_number(session, tenant, caller_number(called) or called)
+    if called and number is None:
+        log.info("called: is none of the client's numbers", client=str(tenant.id))
+    return number
 
 
 async def _from_twilio(request: Request[Any], desk: TheDesk) -> Response:

@@ -7,6 +7,8 @@ does but us.
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
+from ivr.agent.language import follow
+from ivr.agent.phrases import Phrases
 from ivr.channels.inbound import Inbound
 from ivr.db.engine import storable
 from ivr.db.tables import (
@@ -20,8 +22,6 @@ from ivr.db.tables import (
 from ivr.leads.delivery import fitness, held_back
 from ivr.leads.profile import Profile
 from ivr.messages import consent, opt_out, store
-
-CONFIRMED = "{name}: you will get no more messages from us. Write START to hear from us again."
 
 
 async def note(
@@ -152,5 +152,7 @@ async def _confirm(
 ) -> None:
     if is_told:
         return
-    text = CONFIRMED.format(name=profile.name)
+    language = follow(inbound.text, now=conversation.language, known=profile.languages)
+    phrases = Phrases(profile.language_for(language), "text")
+    text = phrases.say("opted_out", name=profile.name)
     await store.queue(session, conversation, text, purpose=Purpose.NOTICE, now=inbound.now)

@@ -126,7 +126,10 @@ def turn_names(case: Case) -> list[str]:
 async def _conversation(session: AsyncSession, case: Case) -> tuple[Conversation, Lead]:
     """Return conversation and lead, locked: what comes at the same moment is written after this."""
     if (found := await _known(session, case)) is not None:
-        lead = await intake.heard_again(session, found, case.profile, now=case.inbound.now)
+        inbound = case.inbound
+        lead = await intake.heard_again(
+            session, found, case.profile, called=inbound.called, now=inbound.now
+        )
         return found, lead
     enquiry = _enquiry(case, case.inbound.session_key or str(uuid.uuid4()))
     entered = await intake.enter(session, case.tenant, case.profile, enquiry)

@@ -46,7 +46,7 @@ _WORDS = {
     "en": "{name}: sorry, we were cut off. {ask}",
     "ar": "{name}: عذرًا، انقطع الاتصال. {ask}",
 }
-HOW_TO_STOP = {"en": "Reply STOP to opt out.", "ar": "أرسل STOP لإيقاف الرسائل."}
+_HOW_TO_STOP = {"en": "Reply STOP to opt out.", "ar": "أرسل STOP لإيقاف الرسائل."}
 
 log = structlog.get_logger(__name__)
 
@@ -75,8 +75,8 @@ async def after_call(
     now: datetime,
 ) -> bool:
     """Write to who was cut off, and return whether that was done; `missing` is not empty then."""
-    number, sender = conversation.from_number, conversation.to_number or tenant.phone_number
-    if not missing or number is None or sender is None:
+    number, called = conversation.from_number, conversation.to_number
+    if not missing or number is None or not (called or tenant.phone_number):
         return False
     if not _broke_off(profile, conversation, turns) or not is_mobile(number):
         return False
@@ -86,7 +86,7 @@ async def after_call(
         channel=Channel.SMS,
         session_key=number,
         caller=number,
-        called=sender,
+        called=called,
         finish_after=now + policy.silence,
         now=now,
     )
@@ -101,6 +101,11 @@ async def after_call(
 def is_mobile(number: str) -> bool:
     """Whether an E.164 number may be able to get an SMS."""
     return phonenumbers.number_type(phonenumbers.parse(number, None)) in _MOBILE
+
+
+def how_to_stop(language: str) -> str:
+    """Return what a first message of ours ends with, by law."""
+    return _HOW_TO_STOP.get(language, _HOW_TO_STOP["en"])
 
 
 def _broke_off(profile: Profile, conversation: Conversation, turns: Sequence[Turn]) -> bool:
@@ -156,12 +161,12 @@ async def _write(
     *,
     now: datetime,
 ) -> None:
-    language = call.language or profile.languages[0]
+    language = profile.language_for(call.language)
     ask = profile.in_language(language).field(asked.key).ask
     text = _WORDS.get(language, _WORDS["en"]).format(name=profile.name, ask=ask)
     position = await conversations.next_position(session, by_sms.id)
     if position == 0:
-        text = f"{text} {HOW_TO_STOP.get(language, HOW_TO_STOP['en'])}"
+        text = f"{text} {how_to_stop(language)}"
     said = Said(
         item_id=f"follow_up_{call.id}_{call.episode}",
         position=position,

@@ -24,6 +24,7 @@ from ivr.db.tables import (
     Source,
     Tenant,
 )
+from ivr.errors import Undone
 from ivr.leads import fields, values
 from ivr.leads.attention import hand_offs
 from ivr.leads.attention.staff import Staff
@@ -32,6 +33,7 @@ from ivr.leads.fields import Accepted, Field
 from ivr.leads.people import at_once, identity, open_leads
 from ivr.leads.people.identity import Address
 from ivr.leads.profile import Profile
+from ivr.phone_numbers import E164
 
 # Who writes again so soon after the lead was handed over, or given up, speaks of the same matter.
 SAME_MATTER = timedelta(days=7)
@@ -129,14 +131,24 @@ async def enter(
     found = await ConversationStore(session, tenant.id).find(enquiry.channel, enquiry.session_key)
     if found is None:
         return await _come(session, tenant, profile, enquiry)
-    await heard_again(session, found, profile, now=enquiry.now)
+    await heard_again(session, found, profile, called=enquiry.called, now=enquiry.now)
     return found
 
 
 async def heard_again(
-    session: AsyncSession, conversation: Conversation, profile: Profile, *, now: datetime
+    session: AsyncSession,
+    conversation: Conversation,
+    profile: Profile,
+    *,
+    called: str | None,
+    now: datetime,
 ) -> Lead:
-    """Note that a conversation goes on, or begins anew; return the lead it is about, locked."""
+    """Note that a conversation goes on, or begins anew; return the lead it is about, locked.
+
+    `called`: the number that was written to. From there it is answered.
+    """
+    if called and conversation.channel in Channel.by_message():
+        conversation.to_number = called
     await _turn_to_new_matter(session, conversation, profile, now=now)
     return await _heard_from(session, conversation.lead_id, now=now)
 
@@ -163,7 +175,7 @@ async def go_on(
 ) -> Conversation | None:
     """Take a lead's matter up in a conversation that we begin, or that rests; None when it cannot.
 
-    The contact is locked. Nobody has been heard from.
+    The contact is locked. Nobody has been heard from. It goes on from the number that was called.
     """
     conversations = ConversationStore(session, tenant.id)
     found = await conversations.find(enquiry.channel, enquiry.session_key)
@@ -177,6 +189,8 @@ async def go_on(
         return None
     await continue_until(session, found.id, enquiry.finish_after)
     await session.refresh(found)
+    if enquiry.called and E164.fullmatch(enquiry.called):  # a call may have come by SIP
+        found.to_number = enquiry.called
     return found
 
 
@@ -223,7 +237,9 @@ async def _turn_to_new_matter(
 async def _heard_from(session: AsyncSession, lead_id: uuid.UUID, *, now: datetime) -> Lead:
     """Note when a lead was heard from last; its row is locked by that, and as it is now."""
     heard: Any = await session.exec(_HEARD_FROM, params={"lead": lead_id, "now": now})
-    lead: Lead = heard.scalar_one()
+    lead: Lead | None = heard.scalar_one_or_none()
+    if lead is None:
+        raise Undone("its person was forgotten meanwhile")
     await waiting.wait_longer(session, lead_id, now=now)
     return lead
 

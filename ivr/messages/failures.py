@@ -10,9 +10,12 @@ from ivr.messages.store import Undeliverable
 
 # Twilio, error dictionary: the recipient has opted out; the WhatsApp user has blocked the sender.
 REFUSED_BY_CONTACT = frozenset({21610, 63014})
+# Twilio, error dictionary: no such sender, not of this account, not for messages, not on WhatsApp.
+NO_SENDER = frozenset({21212, 21606, 21659, 21660, 21661, 63007})
 # What an operator should read instead of a number (same source).
 MEANINGS = {
     21211: "the number is not valid",
+    21212: "our number is none that Twilio knows",
     21408: "messages to that region are not enabled",
     21606: "our number cannot send there",
     21608: "a trial account may write to verified numbers only",
@@ -20,6 +23,9 @@ MEANINGS = {
     21612: "our number cannot send there",
     21614: "the number is not a mobile number",
     21617: "the message is too long",
+    21659: "our number is none of Twilio's",
+    21660: "our number belongs to another account",
+    21661: "our number cannot send messages",
     30003: "the phone is off or out of reach",
     30004: "the network blocked the message",
     30005: "the number does not exist",
@@ -27,6 +33,7 @@ MEANINGS = {
     30007: "the network filtered the message",
     30008: "the network gave no reason",
     30034: "our number is not registered for business messages",
+    63007: "our number is not on WhatsApp",
     63014: "the contact has blocked us on WhatsApp",
     63016: "WhatsApp's window of 24 hours is closed",
     63018: "too many WhatsApp messages at once",

@@ -21,11 +21,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db import Database
 from ivr.db.engine import is_ending, patiently
-from ivr.db.tables import Channel, Message, MessageState, PhoneNumber, Tenant, utc_now
+from ivr.db.tables import Channel, Message, MessageState, Tenant, utc_now
 from ivr.errors import DatabaseDown, Failure, Unavailable
 from ivr.messages import claims, consent, failures, postage, receipts, rules, window
 from ivr.messages.store import Undeliverable
 from ivr.settings import Settings
+from ivr.tenants import by_called_number
 from ivr.vendors.twilio_messages import WHATSAPP, MessageRefused, Outgoing, Taken, TwilioMessages
 
 POLL_SECONDS = 1.0
@@ -239,6 +240,9 @@ class Outbox:
                 again_at = now + self._delay(mine.number, result.retry_after)
                 wait = {"next_attempt_at": again_at, "error": str(result)}
                 await claims.settle(session, mine, MessageState.PENDING, now=now, **wait)
+            elif other := await _other_sender(session, letter.message, result):
+                again = {"next_attempt_at": now, "sender": other, "error": str(result)}
+                await claims.settle(session, mine, MessageState.PENDING, now=now, **again)
             else:
                 why = {"error": str(result), "error_code": result.code}
                 await self._give_up(session, mine, now=now, **why)
@@ -329,13 +333,26 @@ class Outbox:
 
 
 async def _keep_sender_ours(session: AsyncSession, tenant: Tenant, message: Message) -> None:
-    """Have it go out from no number of another client: one was named, or has moved meanwhile.
+    """Have it go out from no number where an answer would come to another client.
 
     Its row says from which: the number may move before Twilio has told what became of it.
     """
-    number = await session.get(PhoneNumber, message.sender) if message.sender else None
-    if message.sender is None or (number is not None and number.tenant_id != tenant.id):
+    sender = message.sender
+    if sender is None or (await by_called_number(session, sender)).id != tenant.id:
         message.sender = tenant.phone_number
+
+
+async def _other_sender(
+    session: AsyncSession, message: Message, refusal: MessageRefused
+) -> str | None:
+    """Return from where to send what Twilio does not send from the number that was written to.
+
+    A number without a row is `default`'s, also once it was released, or the setting has changed.
+    """
+    if refusal.code not in failures.NO_SENDER:
+        return None
+    tenant = await session.get_one(Tenant, message.tenant_id)
+    return tenant.phone_number if tenant.phone_number != message.sender else None
 
 
 def _tell_missed_beat(error: Exception) -> None:

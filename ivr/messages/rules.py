@@ -13,6 +13,7 @@ from ivr.settings import Settings
 
 # An answer that waited for so long, say for a Twilio account, would only surprise.
 TOO_OLD = timedelta(days=2)
+PAUSED = "the business is paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ async def judge(
         if await consent.is_revoked(session, tenant.id, message.recipient, message.channel):
             return Block(consent.REVOKED)
         if tenant.status == TenantStatus.PAUSED:
-            return Block("the business is paused", needs_person=True)
+            return Block(PAUSED, needs_person=True)
     if message.created_at < now - TOO_OLD:  # what answers a STOP is nobody's to bring by hand
         return Block("it waited for too long", needs_person=is_ours_to_say)
     if message.purpose == Purpose.FOLLOW_UP:

@@ -10,6 +10,7 @@ from ivr.tenants.directory import (
     by_message,
     by_slug,
     ensure_default,
+    own_number,
 )
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "by_message",
     "by_slug",
     "ensure_default",
+    "own_number",
 ]

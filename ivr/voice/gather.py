@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from ivr import conversations
 from ivr.agent.acts import Act
 from ivr.agent.collector import Collector
-from ivr.agent.cut_off import NOBODY_FREE, SORRY
 from ivr.agent.performance import STATE, perform
+from ivr.agent.phrases import Phrases
 from ivr.agent.toolbox import ToolBox
 from ivr.conversations import Said
 from ivr.db import Database
@@ -22,8 +22,6 @@ from ivr.leads.people import identity
 from ivr.leads.profile import PHONES, Profile
 from ivr.voice import bill, transfer
 
-BUSY = "Sorry, all our lines are busy. We will call you back."
-THANKS = "Thank you. We will call you back as soon as we can. Goodbye."
 # Twilio asks again within this time, or the caller is gone: its answer, the prompt, the silence.
 PATIENCE = timedelta(seconds=90)
 _ANSWERED = "answered"
@@ -56,10 +54,11 @@ def is_turned_away(conversation: Conversation) -> bool:
 
 def only_who(profile: Profile) -> Profile:
     """Return the profile with apology and thanks, and only the fields that say who called."""
+    phrases = Phrases(profile.languages[0], "voice")
     return replace(
         profile,
-        greeting=BUSY,
-        closing=THANKS,
+        greeting=phrases.say("busy"),
+        closing=phrases.say("called_back"),
         fields=tuple(replace(it, required=True) for it in profile.fields if it.type in _WHO),
         policy="best_effort",  # a name that cannot be understood does not end the dialogue
         transfer_number=None,
@@ -80,6 +79,7 @@ class GatherDialogue:
     ) -> None:
         self._db = db
         self._asked = only_who(profile) if is_turned_away(conversation) else profile
+        self._phrases = Phrases(profile.languages[0], "voice")
         self._conversation = conversation
         self._now = now
         self._today = now.astimezone(zone).date()
@@ -98,7 +98,7 @@ class GatherDialogue:
         reply = await self._perform(collector.open(greet=not begun), keyed=False)
         if begun:
             is_back = transfer.is_back(self._conversation, stream=self._conversation.streams + 1)
-            first = NOBODY_FREE if is_back else SORRY
+            first = self._phrases.say("nobody_free" if is_back else "cut_off")
             reply = Reply(f"{first} {reply.say}", reply.ends)
         await self._keep(collector, heard=None, reply=reply, token=token)
         return reply

@@ -15,6 +15,7 @@ import structlog
 
 from ivr import conversations, tenants
 from ivr.admission import Refusal
+from ivr.agent.phrases import Phrases
 from ivr.costs import budget, usage
 from ivr.db import Database
 from ivr.db.tables import Channel, Conversation, Tenant, TenantStatus, utc_now
@@ -34,7 +35,6 @@ STREAM_PATH = "/twilio/voice/stream"
 AFTER_PATH = "/twilio/voice/after"
 COLLECT_PATH = "/twilio/voice-ivr/collect"
 PAUSED = "called while the business was paused"
-NOBODY_THERE = "Sorry, nobody can take your call right now. We will call you back. Goodbye."
 
 # What a new stream can mend: it was not the model's fault, and the caller did not want to go.
 RESUMED = frozenset({EndReason.SERVER_STOPPED, EndReason.INTERNAL_ERROR, *LOST_STREAM})
@@ -236,7 +236,8 @@ class Reception:
             )
         self.state["outbox"].poke()
         if goes_on is None:
-            return twiml.say_and_hangup(NOBODY_THERE, language=profile.language)
+            words = Phrases(profile.languages[0], "voice").say("nobody_there")
+            return twiml.say_and_hangup(words, language=profile.language)
         return await self._go_on(tenant, profile, goes_on, EndReason.TRANSFER)
 
     async def _may_spend(self, tenant: Tenant, conversation: Conversation) -> bool:
@@ -360,8 +361,9 @@ class Reception:
         )
 
     async def _line_closed(self, conversation: Conversation, form: Form) -> None:
+        longest = timedelta(seconds=self.state["settings"].max_call_seconds)
         async with self._db(conversation).write() as session:
-            await line.closed(session, conversation, form, now=self.now())
+            await line.closed(session, conversation, form, now=self.now(), longest=longest)
             if conversation.end_reason == EndReason.TRANSFER:
                 await transfer.hung_up(session, conversation, form, now=self.now())
 

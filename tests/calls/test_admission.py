@@ -8,12 +8,13 @@ import httpx
 from sqlmodel import col, select
 
 from ivr.db.tables import Task
-from ivr.voice.gather import BUSY, THANKS
 from tests.calls.world import World, by_gather, short, talk_through, world
 from tests.leads.cast import until
 from tools.emulators.twilio import Call
 
 SCENARIO = short(extraction={})  # the model reads nothing: what counts is what was heard
+BUSY = "Sorry, all our lines are busy. We will call you back."
+THANKS = "Thank you. We will call you back as soon as we can. Goodbye."
 CALLER = "+17705550177"
 NAME = ("first and last name", "Jane Roe")
 NUMBER_IS_RIGHT = ("number you are calling from", "yes")

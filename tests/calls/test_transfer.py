@@ -4,16 +4,17 @@ from typing import Any
 
 import pytest
 
-from ivr.agent.cut_off import NOBODY_FREE
 from ivr.db.tables import Conversation, Lead, Lifecycle
 from ivr.voice import transfer
-from ivr.voice.reception import NOBODY_THERE, Reception
+from ivr.voice.reception import Reception
 from tests.calls.test_admission import tasks
 from tests.calls.test_resumed_call import LEAD, SCENARIO, go_on
 from tests.calls.transfers import (
     ASKS,
     DESK,
     KEYED,
+    NOBODY_FREE,
+    NOBODY_THERE,
     PERSON,
     broken_once,
     coming_back,

@@ -4,7 +4,6 @@ import uuid
 
 import pytest
 
-from ivr.agent.cut_off import NOBODY_FREE
 from ivr.db.tables import Conversation, Lead, Lifecycle, utc_now
 from ivr.leads.attention import escalations as attention
 from tests.calls.test_admission import tasks
@@ -12,6 +11,7 @@ from tests.calls.test_resumed_call import LEAD, go_on
 from tests.calls.transfers import (
     ASKS,
     KEYED,
+    NOBODY_FREE,
     coming_back,
     edit,
     escalations,

@@ -19,6 +19,8 @@ from tools.scenarios import Scenario
 PERSON, DESK = "+18005550100", "+18005550111"
 WISH = Function("transfer_to_person", {"reason": "wants to talk to a person"})
 ASKS = "I want to speak to a real person"
+NOBODY_FREE = "Sorry, nobody is free right now. Someone will call you back."
+NOBODY_THERE = "Sorry, nobody can take your call right now. We will call you back. Goodbye."
 KEYED = (
     ("first and last name", "John Doe"),
     ("ZIP code", "30093#"),

@@ -29,6 +29,21 @@ async def test_who_was_missed_is_written_to_and_becomes_a_lead(database_url: str
     assert {one.channel for one in books.conversations} == {"missed_call", "sms"}
 
 
+@pytest.mark.parametrize("called", ["(800) 555-1212", "+1 800 555 1212", "+18005550199", "desk"])
+async def test_whatever_is_said_to_have_been_called_the_business_writes_from_its_own_number(
+    database_url: str, called: str
+) -> None:
+    async with world(database_url) as w:
+        answer = await w.http.post(DOOR, json={"phone": JOHN, "called": called})
+        john = w.texter()
+        await until(lambda: len(john.received) == 1)
+        conversation = await w.conversation("missed_call")
+
+    assert answer.status_code == 200, answer.text
+    assert john.received[0]["from"] == BUSINESS
+    assert conversation.to_number in (BUSINESS, None)
+
+
 @pytest.mark.parametrize(("status", "messages"), [("busy", 1), ("no-answer", 1), ("completed", 0)])
 async def test_twilio_tells_of_it_with_a_signed_form(
     sqlite_url: str, status: str, messages: int

@@ -179,7 +179,7 @@ async def test_a_lead_that_nobody_answers_for_goes_out_as_it_is(
         async with db.write() as session:
             row = await session.get_one(Submission, waiting.id)
             row.next_attempt_at = utc_now()
-        assert await road.submissions.due() == [waiting.id]
+        assert await road.submissions.due() == [(waiting.id, waiting.tenant_id)]
         await road.submissions.attempt(waiting.id)
         (sent,) = npa.leads
         assert (sent["firstName"], sent["model"]) == ("John", "")
@@ -258,6 +258,19 @@ async def test_the_sms_conversation_of_a_lead_handed_over_long_ago_takes_up_the_
     assert (text.lead_id, text.episode) == (conversation.lead_id, 2)
     assert text.lead_id != old.lead_id
     assert text.status == ConversationStatus.OPEN
+
+
+async def test_it_comes_from_the_number_that_was_called_not_from_one_of_long_ago(
+    db: Database, npa: NpaEmulator, profile: str
+) -> None:
+    async with road_of(db, npa, profile=profile, **TOKEN) as road:
+        old = await finish(road, db, await texts(db, profile, {"zip_code": "30093"}, ends=True))
+        async with db.write() as session:
+            (await session.get_one(Conversation, old.id)).to_number = "+18005550103"
+        await finish(road, db, await cut_off(db, profile))
+    text = await by_sms(db)
+    assert text is not None and text.to_number == "+18005551212"
+    assert [it.sender for it in await rows(db, Message)] == ["+18005551212"]
 
 
 async def reasons(db: Database, conversation: Conversation, case: str) -> None:

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, time, timedelta
 
 from sqlmodel import select
 
-from ivr.channels.batch import TO_PERSON
 from ivr.db import Database
 from ivr.db.tables import Escalation, Task, Tenant
 from ivr.tenants.hours import DAYS
@@ -13,6 +12,7 @@ from tests.channels.world import world
 from tests.leads.cast import rows
 
 OPENS = time(9)
+TO_PERSON = "I will hand you over to a person from our team. They will reply to you here."
 
 
 async def close(db: Database) -> tuple[str, datetime]:

@@ -7,16 +7,16 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ivr import conversations
-from ivr.agent.cut_off import SORRY
 from ivr.conversations import Said, write_turn
 from ivr.db import Database
 from ivr.db.tables import Conversation, Role, Source
 from ivr.leads import values
-from ivr.leads.profile import load_profile
+from ivr.leads.profile import Profile, load_profile
 from ivr.voice.gather import PATIENCE, GatherDialogue, Reply
 from tests.leads.cast import NOW, TALK, call, save
 
 PROFILE = load_profile("powersports")
+SORRY = "Sorry, we were cut off."
 
 
 @pytest.fixture
@@ -24,12 +24,14 @@ async def conversation(sqlite_db: Database) -> AsyncIterator[Conversation]:
     yield await call(sqlite_db)
 
 
-async def dialogue(db: Database, conversation: Conversation) -> GatherDialogue:
+async def dialogue(
+    db: Database, conversation: Conversation, profile: Profile = PROFILE
+) -> GatherDialogue:
     """Return the dialogue as the next webhook finds it."""
     async with db.read() as session:
         row = await conversations.by_id(session, conversation.id)
     zone = ZoneInfo("America/New_York")
-    return GatherDialogue(db, PROFILE, row, zone=zone, now=NOW)
+    return GatherDialogue(db, profile, row, zone=zone, now=NOW)
 
 
 async def hear(
@@ -74,6 +76,15 @@ async def test_after_a_broken_call_it_apologises_and_asks_only_what_is_missing(
     assert reply.say.startswith(SORRY) and PROFILE.greeting not in reply.say
     assert "the number you are calling from" in reply.say
     assert reply.ends is None
+
+
+async def test_a_client_that_speaks_arabic_apologises_in_arabic(
+    sqlite_db: Database, conversation: Conversation
+) -> None:
+    homes = load_profile("real_estate").in_language("ar")
+    await open_(sqlite_db, conversation)
+    again = await (await dialogue(sqlite_db, conversation, homes)).open()
+    assert again.say == f"عذرًا، انقطع الاتصال. {homes.field('name').ask}"
 
 
 async def test_when_all_is_known_it_says_goodbye_at_once(

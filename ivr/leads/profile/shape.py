@@ -122,6 +122,10 @@ class Profile:
         """The languages it has words in, as ISO 639 codes, its own first."""
         return (self.language.partition("-")[0].casefold(), *self.texts)
 
+    def language_for(self, language: str | None) -> str:
+        """Return the language to turn to somebody in: theirs where it has words in it."""
+        return language if language in self.languages else self.languages[0]
+
     def in_language(self, language: str) -> "Profile":
         """Return this profile with its words in `language`, as it is where it has none."""
         wording = self.texts.get(language)

@@ -174,10 +174,12 @@ def _in_words(profile: Profile, given: TenantConfig) -> Profile:
 
 
 def _texts(
-    words: Mapping[str, Wording], given: Mapping[str, config.Wording]
+    words: Mapping[str, Wording], given: Mapping[str, config.Wording | None]
 ) -> Mapping[str, Wording]:
     changed = dict(words)
     for language, said in given.items():
+        if said is None:
+            continue
         before = words.get(language, Wording())
         changed[language] = replace(
             before,
