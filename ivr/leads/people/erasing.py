@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import String, and_, case, cast, delete, literal, or_, update
+from sqlalchemy import String, and_, case, cast, delete, exists, literal, or_, update
 from sqlalchemy.sql.elements import ColumnElement
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -27,7 +27,6 @@ from ivr.db.tables import (
     Escalation,
     FailedLead,
     FieldValue,
-    IdempotencyRecord,
     InboundEvent,
     Lead,
     LeadWord,
@@ -35,7 +34,6 @@ from ivr.db.tables import (
     Message,
     OutboxEvent,
     ReviewItem,
-    ReviewKind,
     Submission,
     SubmissionAttempt,
     SucceededLead,
@@ -45,9 +43,19 @@ from ivr.db.tables import (
     UsageLog,
     WebhookDelivery,
 )
+from ivr.leads.people import mentions
+from ivr.leads.people.addresses import CHAT_ID
 from ivr.leads.people.belongings import Belongings
 from ivr.leads.people.departure import OURS_SINCE
-from ivr.leads.people.person import CONCLUDED_AT
+from ivr.leads.people.mentions import Mentions
+from ivr.leads.people.person import (
+    CONCLUDED_AT,
+    CONCLUDED_EPISODE,
+    EXTRACTION,
+    LEAD_DATA,
+    RESUMED,
+    since_of,
+)
 from ivr.messages import consent
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)  # the number was never anybody else's
@@ -58,24 +66,34 @@ _SAID: Mapping[Any, Any] = {
     Message: Message.created_at,
     InboundEvent: InboundEvent.received_at,
 }
+# What of a conversation's state is about no person: its address, and how far it was finished.
+_NOBODYS = (CHAT_ID, CONCLUDED_AT, CONCLUDED_EPISODE, RESUMED)
 
 
 async def erase(
-    session: AsyncSession, whole: Belongings, numbers: Collection[str], *, now: datetime
+    session: AsyncSession,
+    whole: Belongings,
+    numbers: Collection[str],
+    mentioned: Mapping[Any, Mentions],
+    *,
+    now: datetime,
 ) -> dict[str, int]:
     """Erase a person who is locked; return how many rows of which table are gone or blank.
 
-    `numbers` are those that only this person has.
+    `numbers` are those that only this person has; `mentioned`: what `mentions.look` found before.
     """
     erased: dict[str, int] = {}
-    for talk in (*whole.heirs, *whole.visited):
-        for table, said in await _said_by_them(session, whole, talk):
+    for talk in sorted((*whole.heirs, *whole.visited)):
+        conversation = await conversations.lock(session, talk)
+        for table, said in _said_by_them(whole, conversation):
             _add(erased, table, await _do(session, delete(table).where(said)))
-    rows = [(IdempotencyRecord, await _replayed(session, whole)), *_rows(whole)]
-    for table, condition in rows:
+    for table, ids in (await mentions.all_of(session, whole, mentioned)).items():
+        _add(erased, table, await _do(session, delete(table).where(col(table.id).in_(ids))))
+    for table, condition in _rows(whole):
         _add(erased, table, await _do(session, delete(table).where(condition)))
     _add(erased, UsageLog, await _unlink_usage(session, whole))
     await _hand_down(session, whole)
+    await _move_out(session, whole)
     for table, condition in _trunk(whole):
         _add(erased, table, await _do(session, delete(table).where(condition)))
     for number in numbers:
@@ -99,7 +117,7 @@ def _rows(whole: Belongings) -> Iterator[tuple[Any, ColumnElement[bool]]]:
     events = select(OutboxEvent.id).where(_of_lead(OutboxEvent, whole))
     yield LeadWord, _of_lead(LeadWord, whole)
     yield FieldValue, _of_lead(FieldValue, whole)
-    yield ReviewItem, or_(_of_lead(ReviewItem, whole), _asks_about(whole))
+    yield ReviewItem, _of_lead(ReviewItem, whole)
     for table in (SubmissionAttempt, SucceededLead, FailedLead):
         yield table, col(table.submission_id).in_(submissions)
     yield Submission, theirs
@@ -129,54 +147,38 @@ def _of_lead(table: Any, whole: Belongings) -> ColumnElement[bool]:
     return col(table.lead_id).in_(whole.leads)
 
 
-def _asks_about(whole: Belongings) -> ColumnElement[bool]:
-    """The question whether somebody else is this person: it has both names."""
-    names = [str(contact) for contact in whole.contacts]
-    detail: Any = ReviewItem.detail
-    return and_(
-        col(ReviewItem.tenant_id) == whole.tenant_id,
-        col(ReviewItem.kind) == ReviewKind.MERGE,
-        or_(*(detail[key].as_string().in_(names) for key in ("contact", "other"))),
-    )
-
-
-async def _replayed(session: AsyncSession, whole: Belongings) -> ColumnElement[bool]:
-    """Return which answers are kept for repeats: of their leads, and of what staff wrote them."""
-    query = select(Turn).where(col(Turn.conversation_id).in_(whole.conversations))
-    turns = [turn for turn in (await session.exec(query)).all() if conversations.is_of_staff(turn)]
-    written = [uuid.uuid5(turn.conversation_id, turn.item_id) for turn in turns]
-    body: Any = IdempotencyRecord.body
-    named = body["id"].as_string().in_([str(one) for one in (*whole.leads, *written)])
-    return and_(col(IdempotencyRecord.tenant_id) == whole.tenant_id, named)
-
-
-async def _said_by_them(
-    session: AsyncSession, whole: Belongings, talk: uuid.UUID
+def _said_by_them(
+    whole: Belongings, conversation: Conversation
 ) -> list[tuple[Any, ColumnElement[bool]]]:
     """Return what was said in a conversation of several people while this one had it."""
-    conversation = await session.get_one(Conversation, talk)
-    since = conversation.state.get(OURS_SINCE)
-    moment = datetime.fromisoformat(since) if since else _BEGINNING
+    moment = _handed_on(conversation) or _BEGINNING
     return [
         (
             table,
             and_(
-                col(table.conversation_id) == talk,
-                col(at) > moment if talk in whole.heirs else col(at) <= moment,
+                col(table.conversation_id) == conversation.id,
+                col(at) > moment if conversation.id in whole.heirs else col(at) <= moment,
             ),
         )
         for table, at in _SAID.items()
     ]
 
 
+def _handed_on(conversation: Conversation) -> datetime | None:
+    """Return since when the present person has had a conversation; None: it was nobody else's."""
+    since = conversation.state.get(OURS_SINCE)
+    return datetime.fromisoformat(since) if since else None
+
+
 async def _unlink_usage(session: AsyncSession, whole: Belongings) -> int:
     """Have what was used say no more what for; sums over the business stay as they are."""
     conversation_id = col(UsageLog.conversation_id)
     theirs = or_(_of_lead(UsageLog, whole), conversation_id.in_(_own(whole)))
-    going_on = select(Conversation.id).where(
-        col(Conversation.streaming), col(Conversation.id).not_in(_own(whole))
+    grows = exists().where(  # under another name its whole sum would come again
+        col(Conversation.id) == conversation_id,
+        col(Conversation.streaming),
+        col(Conversation.id).not_in(_own(whole)),
     )
-    grows = conversation_id.in_(going_on)  # under another name its whole sum would come again
     nameless = literal(_FORGOTTEN) + cast(col(UsageLog.id), String)
     return await _do(
         session,
@@ -194,7 +196,24 @@ async def _hand_down(session: AsyncSession, whole: Belongings) -> None:
     """Give conversations of a shared number to the lead that is left."""
     for talk, lead_id in whole.heirs.items():
         conversation = await session.get_one(Conversation, talk)
-        concluded = {CONCLUDED_AT: conversation.state.get(CONCLUDED_AT)}
         conversation.lead_id, conversation.summary = lead_id, None
-        conversation.state = {key: at for key, at in concluded.items() if at}
+        conversation.state = _kept(conversation, _NOBODYS)
     await session.flush()
+
+
+async def _move_out(session: AsyncSession, whole: Belongings) -> None:
+    """Have conversations that others took over keep nothing of what was found out before that."""
+    for talk in whole.visited:
+        conversation = await session.get_one(Conversation, talk)
+        handed_on, concluded = _handed_on(conversation), since_of(conversation)
+        if handed_on is None:
+            continue
+        is_the_others = concluded is not None and concluded > handed_on
+        found_out = (LEAD_DATA, EXTRACTION) if is_the_others else ()
+        conversation.state = _kept(conversation, (*_NOBODYS, OURS_SINCE, *found_out))
+        conversation.summary = None  # of an import, so of who was there first
+    await session.flush()
+
+
+def _kept(conversation: Conversation, names: Collection[str]) -> dict[str, Any]:
+    return {key: it for key, it in conversation.state.items() if key in names}

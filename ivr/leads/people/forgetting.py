@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
 from sqlmodel import col, select
@@ -19,7 +20,7 @@ from ivr import jobs
 from ivr.db import Database
 from ivr.db.tables import Contact, ContactPoint, Submission
 from ivr.errors import Conflict
-from ivr.leads.people import belongings, erasing, unfinished
+from ivr.leads.people import belongings, erasing, mentions, unfinished
 from ivr.leads.people.belongings import Belongings
 from ivr.webhooks import outbox
 from ivr.webhooks.event_types import EventType
@@ -75,21 +76,26 @@ async def forget(
     actor: str,
     now: datetime,
     force: bool = False,
+    only_if: Any = None,
 ) -> Forgotten:
     """Erase a person; raise `NotFound`, and `Conflict` while something is under way.
 
     With `force` that is cut off: a call loses what it saves, a lead on its way may have arrived.
+    `only_if`: a query that must still find something when they are locked; else `Conflict`.
     """
     async with db.read() as session:  # reads much, which must hold nobody up
         seen = await belongings.of_contact(session, tenant_id, contact_id)
         numbers = await belongings.numbers(session, seen)
+        mentioned = await mentions.look(session, seen)
     async with db.write() as session:
         whole = await belongings.of_contact(session, tenant_id, contact_id)
+        if only_if is not None and (await session.exec(only_if.limit(1))).first() is None:
+            raise Conflict("not any more: something has come up")
         submissions = await _submissions(session, whole)
         under_way = await unfinished.matters(session, whole, now=now)
         if under_way and not force:
             raise Conflict(f"not now: {'; '.join(under_way)}")
-        rows = await erasing.erase(session, whole, numbers, now=now)
+        rows = await erasing.erase(session, whole, numbers, mentioned, now=now)
         await _tell(session, whole, submissions, now=now)
     log.warning("a person was forgotten", tenant_id=str(tenant_id), actor=actor, rows=rows)
     return Forgotten(rows, await _clean(db, whole))

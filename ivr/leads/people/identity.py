@@ -94,11 +94,12 @@ async def recognise(
     if address is None:
         return None
     while (owner := await _owner(session, tenant_id, address)) is not None:
-        (contact,) = await merging.lock_contacts(session, [owner.contact_id])
+        locked = await merging.lock_contacts(session, [owner.contact_id])
         owner = await _owner(session, tenant_id, address)
-        if owner is not None and owner.contact_id == contact.id:  # else merged while we waited
+        # Else merged while we waited, or forgotten.
+        if owner is not None and [owner.contact_id] == [contact.id for contact in locked]:
             owner.verified = True
-            return contact
+            return locked[0]
     return None
 
 

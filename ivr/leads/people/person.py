@@ -16,7 +16,10 @@ from ivr.leads.people.addresses import TYPED, Address, shown_address
 from ivr.leads.profile import Profile
 from ivr.leads.profile.shape import PHONES
 
-CONCLUDED_AT = "concluded_at"  # in a conversation's state: when its last episode was concluded
+# In a conversation's state: which episode was concluded last, and when; how often the caller came
+# back while it was being finished; and what was found out in it.
+CONCLUDED_EPISODE, CONCLUDED_AT, RESUMED = "concluded_episode", "concluded_at", "resumed"
+LEAD_DATA, EXTRACTION = "lead_data", "extraction"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,14 +91,26 @@ class Retention:
         return pruned
 
     async def _forget(self, tenant: Tenant, before: datetime, *, now: datetime) -> int:
-        forgotten = 0
-        for contact_id in dict.fromkeys(await self._found(_done_with(tenant.id, before))):
+        """Forget a batch of people; who cannot be forgotten keeps nobody else waiting."""
+        done_with, forgotten = _done_with(tenant.id, before), 0
+        for contact_id in dict.fromkeys(await self._found(done_with)):
             await asyncio.sleep(PACE_SECONDS)
+            still = done_with.where(Lead.contact_id == contact_id)
             try:
                 await forgetting.forget(
-                    self._db.for_tenant(tenant.id), tenant.id, contact_id, actor=ACTOR, now=now
+                    self._db.for_tenant(tenant.id),
+                    tenant.id,
+                    contact_id,
+                    actor=ACTOR,
+                    now=now,
+                    only_if=still,
                 )
             except (Conflict, NotFound):  # they are here again, or another process was first
+                continue
+            except Exception:
+                if is_ending():
+                    raise
+                log.exception("not forgotten", contact_id=str(contact_id))
                 continue
             forgotten += 1
         return forgotten

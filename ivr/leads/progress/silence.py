@@ -162,12 +162,22 @@ class Silence:
     async def _move_all(self, condition: ColumnElement[bool], move: _Move) -> int:
         """Move a batch of those that are so, each by itself; return how many moved."""
         found = await self._found(condition)
-        return sum([await self._move_one(lead_id, condition, move) for lead_id in found])
+        return sum([await self._try(lead_id, condition, move) for lead_id in found])
+
+    async def _try(self, lead_id: uuid.UUID, condition: ColumnElement[bool], move: _Move) -> bool:
+        """Move one; what goes wrong keeps no other waiting."""
+        await asyncio.sleep(PACE_SECONDS)
+        try:
+            return await self._move_one(lead_id, condition, move)
+        except Exception:
+            if is_ending():
+                raise
+            log.exception("a silent lead was not moved", lead_id=str(lead_id))
+            return False
 
     async def _move_one(
         self, lead_id: uuid.UUID, condition: ColumnElement[bool], move: _Move
     ) -> bool:
-        await asyncio.sleep(PACE_SECONDS)
         async with self._db.write() as session:
             lead = await stages.lock(session, lead_id)
             still = select(Lead.id).where(Lead.id == lead_id, condition)

@@ -168,7 +168,8 @@ async def _be_refused(w: World, who: Someone) -> None:
 async def _is_over(db: Database, conversation: Conversation) -> bool:
     async with db.read() as session:
         row = await session.get_one(Conversation, conversation.id)
-        return row.status == ConversationStatus.FINISHED
+        # The sweeper closes the line, and writes down what it has used.
+        return row.status == ConversationStatus.FINISHED and row.line_closed_at is not None
 
 
 async def _be_taken_for_one(w: World, who: Someone) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from ivr.agent.dialogue import STATE
 from ivr.conversations import Said, write_turn
 from ivr.db import Database
 from ivr.db.tables import (
@@ -21,6 +22,8 @@ from ivr.db.tables import (
 )
 from ivr.errors import NotFound
 from ivr.leads.people import forgetting
+from ivr.leads.people.addresses import TYPED
+from ivr.leads.people.departure import OURS_SINCE
 from ivr.leads.people.forgetting import Forgotten
 from ivr.leads.people.person import CONCLUDED_AT
 from ivr.messages import consent
@@ -34,6 +37,16 @@ ABOUT_NOBODY = frozenset(
     "lead_counts consent_events suppressions idempotency_records".split()
 )
 LATER = NOW + timedelta(hours=2)
+# What a conversation's state keeps of him: as an import left it, as he typed, as it was concluded.
+AHMEDS = {
+    "imported": {"lead_data": {"hobby": "Ahmed's falcons"}},
+    TYPED: {"name": "Ahmed Ali"},
+    STATE: {"values": {"full_name": "Ahmed Ali"}},
+    "lead_data": {"full_name": "Ahmed Ali", "zip_code": "30093"},
+    "extraction": {"found": {"full_name": {"quote": "I am Ahmed"}}},
+    "concluded_episode": 1,
+    CONCLUDED_AT: (NOW + timedelta(hours=1)).isoformat(),
+}
 
 
 async def forget(db: Database, conversation: Conversation) -> Forgotten:
@@ -77,7 +90,7 @@ async def two_on_one_number(db: Database) -> tuple[Lead, Lead, Conversation]:
     ahmed = text.lead_id
     async with db.write() as session:
         row = await session.get_one(Conversation, text.id)
-        row.state = {**row.state, CONCLUDED_AT: (NOW + timedelta(hours=1)).isoformat()}
+        row.state, row.summary = {**row.state, **AHMEDS}, "Ahmed wants to sell"
         for position, (words, at) in enumerate((("I am Ahmed", NOW), ("Not Ahmed", LATER))):
             await write_turn(session, row, Said(f"t{position}", position, Role.CALLER, words, at))
     text = await says(db, text, {"vehicle_year": "2020"}, now=LATER)
@@ -98,6 +111,31 @@ async def test_who_had_the_number_before_is_forgotten_from_the_conversation(db: 
     assert [one.id for one in await rows(db, Lead)] == [other.id]
     assert {row.lead_id for row in await rows(db, FieldValue)} == {other.id}
     assert not [row for row in await rows(db, FieldValue) if "Ahmed" in repr(row)]
+
+
+async def test_what_was_found_out_of_who_had_the_number_before_goes_too(db: Database) -> None:
+    ahmed, _, text = await two_on_one_number(db)
+    await forgetting.forget(db, text.tenant_id, ahmed.contact_id, actor="test", now=LATER)
+    (kept,) = await rows(db, Conversation)
+    assert "Ahmed" not in repr(kept) and "30093" not in repr(kept)
+    assert kept.state["concluded_episode"] == 1  # it is not read once more
+    assert kept.state[CONCLUDED_AT] == kept.state[OURS_SINCE] == AHMEDS[CONCLUDED_AT]
+
+
+async def test_what_was_found_out_of_who_has_the_number_now_stays(db: Database) -> None:
+    ahmed, _, text = await two_on_one_number(db)
+    theirs = {
+        "lead_data": {"vehicle_year": "2020"},
+        "extraction": {"found": {"vehicle_year": {"quote": "a 2020 one"}}},
+        "concluded_episode": 2,
+        CONCLUDED_AT: (LATER + timedelta(hours=1)).isoformat(),
+    }
+    async with db.write() as session:
+        row = await session.get_one(Conversation, text.id)
+        row.state = {**row.state, **theirs}
+    await forgetting.forget(db, text.tenant_id, ahmed.contact_id, actor="test", now=LATER)
+    (kept,) = await rows(db, Conversation)
+    assert kept.state == {**theirs, OURS_SINCE: AHMEDS[CONCLUDED_AT]}
 
 
 async def test_who_has_the_number_now_is_forgotten_and_the_conversation_is_the_others_again(

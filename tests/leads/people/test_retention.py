@@ -20,31 +20,16 @@ from ivr.db.tables import (
     OutboxEvent,
     Task,
     TaskKind,
-    Tenant,
     Trigger,
     WebhookDelivery,
     WebhookEndpoint,
 )
+from ivr.leads.people import erasing
 from ivr.leads.people.retention import Retention
-from tests.leads.cast import NOW, Clock, call, rows
+from tests.leads.cast import JOHN, NOW, Clock, rows
+from tests.leads.people.gone_quiet import person
 
 DAY = timedelta(days=1)
-OTHER = "+17705550188"
-
-
-async def person(
-    db: Database, *, number: str = OTHER, days: int | None = 90, closed: bool = True
-) -> Lead:
-    """Somebody last heard of at `NOW`; their business keeps people for so many days."""
-    conversation = await call(db, caller=number, sid=f"CA{number}")
-    async with db.write() as session:
-        row = await session.get_one(Conversation, conversation.id)
-        row.status = ConversationStatus.FINISHED
-        lead = await session.get_one(Lead, row.lead_id)
-        lead.last_inbound_at, lead.closed_at = NOW, NOW if closed else None
-        tenant = await session.get_one(Tenant, lead.tenant_id)
-        tenant.config = {} if days is None else {"retention_days": days}
-    return lead
 
 
 async def sweep(db: Database, now: datetime) -> int:
@@ -87,6 +72,23 @@ async def test_who_came_again_with_another_lead_is_kept(db: Database) -> None:
     assert await sweep(db, NOW + 100 * DAY) == 0
     assert await sweep(db, NOW + 170 * DAY) == 1
     assert await rows(db, Lead) == []
+
+
+async def test_who_cannot_be_forgotten_keeps_nobody_else_waiting(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await person(db), await person(db, number=JOHN)
+    erase = erasing.erase
+
+    async def fails(session: Any, whole: Any, *given: Any, **more: Any) -> Any:
+        if first.id in whole.leads:
+            raise RuntimeError("a row that nobody foresaw")
+        return await erase(session, whole, *given, **more)
+
+    monkeypatch.setattr(erasing, "erase", fails)
+    assert await sweep(db, NOW + 90 * DAY) == 1
+    (left,) = await rows(db, Lead)
+    assert left.id == first.id != second.id
 
 
 def _task(lead: Lead, talk: Conversation) -> Any:
