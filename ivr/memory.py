@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import tenants
 from ivr.db import Database
+from ivr.db.engine import despite_races
 from ivr.db.tables import Channel, Conversation, Lead, Tenant, utc_now
 from ivr.errors import NotFound
 from ivr.leads import field_edits, intake, values
@@ -147,10 +147,7 @@ class Memory:
         now = utc_now()
         until = now + SILENCE
         enquiry = Enquiry(Channel.CHAT, key, None, None, until, now, provider=ACTOR)
-        try:
-            return await self._enter(enquiry)
-        except IntegrityError:  # another thread began it at the same moment; now it is there
-            return await self._enter(enquiry)
+        return await despite_races(lambda: self._enter(enquiry))  # of threads that begin it at once
 
     async def _enter(self, enquiry: Enquiry) -> str:
         """Begin a conversation in which nobody has said anything that wants an answer."""
@@ -161,9 +158,11 @@ class Memory:
     async def _update(self, name: str, given: Mapping[str, object]) -> str:
         async with self._db.write() as session:
             conversation, lead, profile = await self._found(session, name, lock=True)
-            await field_edits.set_fields(
-                session, conversation, lead, profile, given, actor=ACTOR, now=utc_now()
+            now = utc_now()
+            held = await field_edits.set_fields(
+                session, conversation, lead, profile, given, actor=ACTOR, now=now
             )
+            await review.let_go(session, lead, profile, now=now, known=held)
             return lead.stage
 
     async def _pin(self, name: str, stage: str, reason: str) -> str:
@@ -199,7 +198,7 @@ class Memory:
             page = await funnel.by_stage(session, self._tenant.id, self._profile, stage)
         return [
             {
-                "conversation_id": str(line.conversation_id),
+                "conversation_id": str(line.conversation_id) if line.conversation_id else None,
                 "stage": line.stage,
                 "stage_updated_at": _time(line.stage_updated_at),
                 "created_at": _time(line.created_at),

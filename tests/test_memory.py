@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from ivr.db import Database
-from ivr.db.tables import InboundEvent, Lead
+from ivr.db.tables import Conversation, InboundEvent, Lead, Submission, utc_now
 from ivr.errors import NotFound, Unprocessable
+from ivr.leads.conclusion import conclude
+from ivr.leads.extraction import Extraction
+from ivr.leads.profile import load_profile
 from ivr.memory import Memory, open_memory
 from tests.leads.cast import rows
 from tests.leads.courses import AHMED, KEYS, STAGES, centre
@@ -78,6 +81,37 @@ def test_the_counts_are_of_all_stages(memory: Memory) -> None:
     memory.set_stage(memory.start_conversation(), "LOST", reason="too far away")
     memory.start_conversation()
     assert memory.get_all_stage_stats() == {**dict.fromkeys(STAGES, 0), "NEW": 1, "LOST": 1}
+
+
+def test_a_lead_that_was_held_goes_when_what_it_lacked_is_told(
+    memory: Memory, database_url: str
+) -> None:
+    conversation = uuid.UUID(memory.start_conversation())
+    memory.update_lead_field(str(conversation), "name", "Ahmed")
+    assert asyncio.run(concluded(database_url, conversation)) == "held"
+    memory.update_lead_field(str(conversation), "phone", AHMED["phone"])
+    submission = asyncio.run(submission_of(database_url))
+    assert (submission.state, submission.lead_data["phone"]) == ("pending", "+923001234567")
+
+
+async def concluded(url: str, conversation_id: uuid.UUID) -> str:
+    """End a conversation; return what became of its lead."""
+    db, reading = Database(url), Extraction(by="rules")
+    async with db.write() as session:
+        row = await session.get_one(Conversation, conversation_id)
+        row.finish_after = utc_now()
+    async with db.write() as session:
+        await conclude(session, load_profile, conversation_id, 1, reading, now=utc_now())
+    await db.close()
+    return (await submission_of(url)).state
+
+
+async def submission_of(url: str) -> Submission:
+    db = Database(url)
+    (submission,) = await rows(db, Submission)
+    await db.close()
+    assert isinstance(submission, Submission)
+    return submission
 
 
 def test_a_stage_set_by_hand_holds_and_enrols(memory: Memory) -> None:

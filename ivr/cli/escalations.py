@@ -80,15 +80,24 @@ def _due(desk: Desk, row: Escalation) -> str:
     return "overdue" if row.due_at < desk.clock.now else desk.clock.relative(row.due_at)
 
 
-def take(number: EscalationId, *, who: As) -> None:
+def take(
+    number: EscalationId,
+    *,
+    who: As,
+    instead_of: Annotated[
+        str | None, typer.Option(help="Who has it, to take it over from them.")
+    ] = None,
+) -> None:
     """Take a conversation: the assistant is silent until you give it back."""
-    asyncio.run(_take(number, who))
+    asyncio.run(_take(number, who, instead_of))
     typer.echo(f"escalation {number} is yours")
 
 
-async def _take(number: str, who: str) -> None:
+async def _take(number: str, who: str, instead_of: str | None) -> None:
     async with open_desk() as desk, desk.db.write() as session:
-        await escalations.take(session, desk.tenant.id, number, who, now=desk.clock.now)
+        await escalations.take(
+            session, desk.tenant.id, number, who, instead_of=instead_of, now=desk.clock.now
+        )
 
 
 def give_back(number: EscalationId, *, who: As) -> None:

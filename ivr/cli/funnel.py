@@ -146,7 +146,7 @@ def _show_page(desk: Desk, page: Page) -> None:
     for line in page.leads:
         known = ", ".join(one_line(it) for it in line.lead_data.values() if it and it is not True)
         since = desk.clock.relative(line.stage_updated_at)
-        grid.add_row(str(line.conversation_id), since, Text(known or "-"))
+        grid.add_row(str(line.conversation_id or "-"), since, Text(known or "-"))
     if page.leads:
         show(screen(), grid)
     show(screen(), Text(f"{page.count} in {page.stage}"))

@@ -27,13 +27,13 @@ from ivr.leads.delivery.submissions import Outcome, Submissions
 from ivr.leads.profile import load_profile
 from ivr.tenants import DEFAULT
 
-# What retry-all leaves alone: the target may have the lead already, or the policy holds it back.
+# What retry-all leaves alone: the target may have the lead already, or it is held back.
 NEEDS_FORCE = frozenset({SubmissionState.AMBIGUOUS, SubmissionState.HELD})
 
 LeadId = Annotated[int, typer.Argument(metavar="ID", help="The id that `list` shows.")]
 Force = Annotated[
     bool,
-    typer.Option("--force", help="Send it even if the buyer may have it, or the policy holds it."),
+    typer.Option("--force", help="Send it even if the buyer may have it, or it is held back."),
 ]
 Since = Annotated[
     str | None, typer.Option(metavar="24h|7d", help="Only those of the last hours or days.")
@@ -159,7 +159,8 @@ async def _retry_one(
     try:
         outcome = await submissions.retry(desk.tenant.id, number)
     except IvrError as exc:
-        return _skipped(number, str(exc), as_json=as_json)
+        why = str(exc).replace(f"failed lead {number}", "it", 1)
+        return _skipped(number, why, as_json=as_json)
     if not as_json:
         leads_view.show_outcome(number, outcome)
     return _outcome_document(number, outcome)

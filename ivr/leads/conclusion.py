@@ -38,7 +38,14 @@ from ivr.leads.delivery.handover import Profiles, held_because, lead_data, missi
 from ivr.leads.extraction import Extraction, Found
 from ivr.leads.fields import Accepted, Doubtful, Refused
 from ivr.leads.people import identity, naming
-from ivr.leads.people.person import CONCLUDED_AT, since_of
+from ivr.leads.people.person import (
+    CONCLUDED_AT,
+    CONCLUDED_EPISODE,
+    EXTRACTION,
+    LEAD_DATA,
+    RESUMED,
+    since_of,
+)
 from ivr.leads.profile import Profile
 from ivr.leads.progress import stages
 
@@ -78,7 +85,7 @@ def is_open(conversation: Conversation, episode: int) -> bool:
 
 def is_concluded(conversation: Conversation, episode: int) -> bool:
     """Return whether `conclude` has run for this episode."""
-    return bool(conversation.state.get("concluded_episode") == episode)
+    return bool(conversation.state.get(CONCLUDED_EPISODE) == episode)
 
 
 async def look(
@@ -206,7 +213,7 @@ async def _note_cost(
 
 def times_resumed(conversation: Conversation) -> int:
     """Return how often the caller came back while this conversation was being finished."""
-    return int(conversation.state.get("resumed", 0))
+    return int(conversation.state.get(RESUMED, 0))
 
 
 def _goes_on(conversation: Conversation, *, now: datetime) -> bool:
@@ -217,7 +224,7 @@ def _goes_on(conversation: Conversation, *, now: datetime) -> bool:
     if conversation.finish_after is None or conversation.finish_after <= now:
         return False
     resumed = times_resumed(conversation) + 1
-    conversation.state = {**conversation.state, "resumed": resumed}
+    conversation.state = {**conversation.state, RESUMED: resumed}
     return True
 
 
@@ -231,9 +238,9 @@ def _remember(
     """Keep the lead's data as the conversation's state (S3.15), and what models were asked."""
     conversation.state = {
         **conversation.state,
-        "lead_data": dict(data),
-        "extraction": extraction.dump(),
-        "concluded_episode": conversation.episode,
+        LEAD_DATA: dict(data),
+        EXTRACTION: extraction.dump(),
+        CONCLUDED_EPISODE: conversation.episode,
         CONCLUDED_AT: now.isoformat(),
     }
     conversation.usage = {**conversation.usage, "extraction": extraction.usage}

@@ -42,6 +42,7 @@ async def set_fields(
             raw=str(given[name]),
             source=Source.STAFF if by_staff else _source(old, value),
             details=accepted.details if accepted else None,
+            lead_id=lead.id,
             now=now,
         )
         lead.updated_at = now

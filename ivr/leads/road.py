@@ -9,6 +9,7 @@ starts again. Sending is `submissions`' work, here only called.
 import asyncio
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ from ivr.db import Database
 from ivr.db.tables import Channel, Conversation, ConversationStatus, Lead, Tenant, utc_now
 from ivr.jobs import Jobs
 from ivr.leads import conclusion, follow_up, seat, values
+from ivr.leads.delivery import turns
 from ivr.leads.delivery.handover import Profiles, profile_of
 from ivr.leads.delivery.submissions import Submissions
 from ivr.leads.extraction import Extraction, Material, Model, conversation_text, extract
@@ -49,7 +51,8 @@ BATCH = 20
 PACE_SECONDS = SCHEDULE_SECONDS / BATCH
 PRUNE_SECONDS = 10.0
 KEPT = timedelta(days=1)
-AT_ONCE = 10  # requests to targets that the schedule keeps open
+
+Sending = dict[asyncio.Task[None], uuid.UUID]  # what the schedule sends, and for which client
 
 log = structlog.get_logger(__name__)
 
@@ -343,7 +346,7 @@ def _follow_up(settings: Settings) -> follow_up.Policy | None:
 
 async def run_scheduler(road: Road) -> None:
     """Finish what is over, send what is due and find lost attempts, every second and for ever."""
-    sending: set[asyncio.Task[Any]] = set()
+    sending: Sending = {}
     try:
         while True:
             await _tick(road, sending)
@@ -355,7 +358,7 @@ async def run_scheduler(road: Road) -> None:
         await asyncio.gather(*sending, return_exceptions=True)
 
 
-async def _tick(road: Road, sending: set[asyncio.Task[Any]]) -> None:
+async def _tick(road: Road, sending: Sending) -> None:
     """Do all of it; what goes wrong in one stops neither the others nor the next tick."""
     parts = (
         road.start_due(),
@@ -368,11 +371,12 @@ async def _tick(road: Road, sending: set[asyncio.Task[Any]]) -> None:
             log.error("the schedule missed a beat", exc_info=result)
 
 
-async def _send_due(road: Road, sending: set[asyncio.Task[Any]]) -> None:
-    for submission_id in await road.submissions.due(limit=AT_ONCE - len(sending)):
-        task = asyncio.create_task(_attempt(road, submission_id))
-        sending.add(task)
-        task.add_done_callback(sending.discard)
+async def _send_due(road: Road, sending: Sending) -> None:
+    for task in [task for task in sending if task.done()]:
+        del sending[task]
+    room, load = turns.AT_ONCE - len(sending), Counter(sending.values())
+    for submission_id, tenant_id in await road.submissions.due(limit=room, load=load):
+        sending[asyncio.create_task(_attempt(road, submission_id))] = tenant_id
 
 
 async def _attempt(road: Road, submission_id: uuid.UUID) -> None:

@@ -44,11 +44,15 @@ async def add(
     quote: str | None = None,
     turn_item_id: str | None = None,
     details: Mapping[str, Any] | None = None,
+    lead_id: uuid.UUID | None = None,
 ) -> FieldValue:
-    """Add a value; None with a `problem`: a failed attempt; None confirmed or by staff: gone."""
+    """Add a value; None with a `problem`: a failed attempt; None confirmed or by staff: gone.
+
+    `lead_id`: whose it is where the conversation may be another's by now.
+    """
     row = FieldValue(
         tenant_id=conversation.tenant_id,
-        lead_id=conversation.lead_id,
+        lead_id=lead_id or conversation.lead_id,
         conversation_id=conversation.id,
         name=name,
         value=storable(value),

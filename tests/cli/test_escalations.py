@@ -66,6 +66,19 @@ async def test_taken_written_to_and_given_back(house: House, terminal: Terminal)
     assert "given back by ann" in (await terminal.run("escalations", "list", "--all")).out
 
 
+async def test_what_another_has_is_taken_over_and_not_ended(
+    house: House, terminal: Terminal
+) -> None:
+    number = await waiting(house)
+    await terminal.run("escalations", "take", number, "--as", "ann")
+    for command in ("give-back", "resolve"):
+        answer = await terminal.run("escalations", command, number, "--as", "bob")
+        assert answer.code == 1 and "is with ann" in answer.err
+    words = ("escalations", "take", number, "--as", "bob", "--instead-of", "ann")
+    assert (await terminal.run(*words)).code == 0
+    assert (await terminal.run("escalations", "give-back", number, "--as", "bob")).code == 0
+
+
 async def test_explain_says_that_somebody_waits_and_how_it_ended(
     house: House, terminal: Terminal
 ) -> None:

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from ivr.db.tables import FailedLead, Submission, SubmissionState, utc_now
+from ivr.db.tables import FailedLead, Lead, Submission, SubmissionState, utc_now
+from ivr.leads.progress import stages
+from ivr.leads.progress.lifecycle import Mover
 from tests.cli.conftest import JOHN, House, Terminal
 
 ROOT = Path(__file__).parent.parent.parent
@@ -191,6 +193,44 @@ async def test_retry_all_sends_what_may_go_and_names_the_rest(
     assert answer.out.splitlines()[-1] == "2 submitted, 0 not taken, 1 left alone"
     assert answer.err == "failed lead 3 left alone: needs `retry 3 --force`\n"
     assert len(house.npa.leads) == 2
+
+
+async def lost(house: House) -> None:
+    """Have staff find that the only lead is none."""
+    async with house.db.write() as session:
+        lead = (await session.exec(select(Lead))).one()
+        words = {"actor": "Sarah", "reason": "a dealer", "now": utc_now()}
+        await stages.disqualify(session, lead, house.profile, by=Mover.STAFF, **words)
+
+
+async def test_a_lead_that_does_not_fit_is_sent_with_force_only(
+    house: House, terminal: Terminal
+) -> None:
+    await refused(house)
+    await lost(house)
+    answer = await terminal.run("leads", "retry", "1")
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err == (
+        "failed lead 1 is held back: not submitted: the lead does not fit: a dealer."
+        " --force sends it as it is\n"
+    )
+    assert house.npa.leads == []
+    assert (await terminal.run("leads", "retry", "1", "--force")).code == 0
+    assert len(house.npa.leads) == 1
+
+
+async def test_retry_all_leaves_alone_who_does_not_fit_and_says_so(
+    house: House, terminal: Terminal
+) -> None:
+    await refused(house)
+    await lost(house)
+    answer = await terminal.run("leads", "retry-all")
+    assert (answer.code, answer.out) == (0, "0 submitted, 0 not taken, 1 left alone\n")
+    assert answer.err == (
+        "failed lead 1 left alone: it is held back: not submitted: the lead does not fit: a dealer."
+        " --force sends it as it is\n"
+    )
+    assert house.npa.leads == []
 
 
 async def test_retry_all_fails_when_one_is_refused(house: House, terminal: Terminal) -> None:

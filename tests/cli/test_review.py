@@ -10,7 +10,17 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
-from ivr.db.tables import Channel, ConsentAction, Conversation, ReviewItem, ReviewKind, utc_now
+from ivr.db.tables import (
+    Channel,
+    ConsentAction,
+    Conversation,
+    Lead,
+    ReviewItem,
+    ReviewKind,
+    Submission,
+    Transition,
+    utc_now,
+)
 from ivr.errors import Undone
 from ivr.leads.attention import opt_out_review
 from ivr.leads.extraction import Extraction
@@ -34,6 +44,43 @@ async def test_a_disputed_field_is_decided_by_a_person(house: House, terminal: T
     (lead,) = json.loads((await terminal.run("leads", "list", "--json")).out)
     assert lead["missing"] == []
     assert (await terminal.run("review", "list")).out == "nothing waits for a person\n"
+
+
+async def without_phone(house: House) -> str:
+    """Take a call whose lead is held for its phone number; return the question about its year."""
+    known = {name: JOHN[name] for name in ("full_name", "zip_code")}
+    dispute = Extraction(by="model", disputed={"vehicle_year": ["2015", "2050"]})
+    await house.conclude(await house.call("CA1", known=known, caller=None), dispute)
+    (item,) = await rows(house.db, ReviewItem)
+    return str(item.id)
+
+
+async def test_a_decision_moves_the_lead_as_any_other_value(
+    house: House, terminal: Terminal
+) -> None:
+    number = await without_phone(house)
+    given = ("vehicle_year=2021", "vehicle_make=Yamaha", "vehicle_model=MT-07")
+    answer = await terminal.run("review", "decide", number, "phone=+17705550123", *given)
+    assert "the lead goes out" in answer.out, answer.err
+    (lead,) = await rows(house.db, Lead)
+    assert (lead.stage, lead.lifecycle) == ("QUALIFIED", "QUALIFIED")
+    (last,) = [it for it in await rows(house.db, Transition) if it.to_value == lead.lifecycle][-1:]
+    assert last.actor == "operator"
+
+
+async def test_a_decision_is_judged_by_the_rules_before_the_lead_goes_out(
+    house: House, terminal: Terminal
+) -> None:
+    number = await without_phone(house)
+    rule = ("too old", "DISQUALIFIED", "--when", "vehicle_year at_most 2020")
+    assert (await terminal.run("rules", "add", *rule)).code == 0
+    given = ("phone=+17705550123", "vehicle_year=2015")
+    answer = await terminal.run("review", "decide", number, *given)
+    assert answer.out == f"review item {number} decided\n", answer.err
+    (lead,) = await rows(house.db, Lead)
+    (held,) = await rows(house.db, Submission)
+    assert (lead.lifecycle, lead.lost_reason) == ("DISQUALIFIED", "too old")
+    assert (held.state, held.lead_data["vehicle_year"]) == ("held", "2015")
 
 
 async def test_a_decision_needs_fields_and_values(house: House, terminal: Terminal) -> None:

@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.tables import Axis, Contact, Lead, Lifecycle
 from ivr.errors import Unprocessable
-from ivr.leads import field_edits, given_fields
+from ivr.leads import field_edits, given_fields, last_talk
 from ivr.leads.attention import hand_offs, review
 from ivr.leads.attention.hand_offs import HandOff
 from ivr.leads.profile import Profile
@@ -137,7 +137,7 @@ async def _set_fields(
     if name := next(filter(None, names), None):
         contact = await session.get_one(Contact, lead.contact_id)
         contact.name = name.value
-    conversation = await stages.latest_conversation(session, lead.id)
+    conversation = await last_talk.for_values(session, lead.id)
     held = await field_edits.set_fields(
         session,
         conversation,
@@ -174,7 +174,7 @@ async def _move(
 
 async def _go_on(session: AsyncSession, lead: Lead, profile: Profile, cause: Cause) -> None:
     """Take back that a lead was won or lost: it stands where its values put it."""
-    conversation = await stages.latest_conversation(session, lead.id)
+    conversation = await last_talk.for_values(session, lead.id)
     words: dict[str, Any] = {"actor": cause.actor, "now": cause.now}
     flags = {flag.key: None for flag in profile_stages.won_flags(profile)}
     await field_edits.set_fields(session, conversation, lead, profile, flags, **words)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import or_, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -112,25 +112,37 @@ async def remind(
 
 
 async def take(
-    session: AsyncSession, tenant_id: uuid.UUID, beginning: str, who: str, *, now: datetime
+    session: AsyncSession,
+    tenant_id: uuid.UUID,
+    beginning: str,
+    who: str,
+    *,
+    instead_of: str | None = None,
+    now: datetime,
 ) -> Escalation:
     """Give the conversation to `who`; the beginning of the escalation's id will do.
 
-    Raises `NotFound`, `BadRequest` when several begin so, `Conflict` when somebody else was first.
+    `instead_of`: who has it and need not be there, say is ill. Raises `NotFound`, `BadRequest`
+    when several begin so, `Conflict` when somebody else has it.
     """
     escalation = await find(session, tenant_id, beginning)
-    await acknowledge(session, escalation, who, now=now)
+    await acknowledge(session, escalation, who, instead_of=instead_of, now=now)
     if escalation.assignee != who or escalation.state == EscalationState.RESOLVED:
         raise Conflict(_is_gone(escalation))
     return escalation
 
 
 async def acknowledge(
-    session: AsyncSession, escalation: Escalation, who: str, *, now: datetime
+    session: AsyncSession,
+    escalation: Escalation,
+    who: str,
+    *,
+    instead_of: str | None = None,
+    now: datetime,
 ) -> None:
-    """Give an escalation that nobody has taken to `who`; another one is left as it is."""
-    conversation = await _lock_conversation(session, escalation)
-    if await _claim(session, escalation, who, now=now):
+    """Give what nobody has taken, or only `instead_of`, to `who`; else it is left as it is."""
+    conversation = await conversations.lock(session, escalation.conversation_id)
+    if await _claim(session, escalation, who, instead_of, now=now):
         await _hand_off(session, escalation, conversation, now=now)
         await _emit(session, EventType.ESCALATION_TAKEN, escalation, conversation, now=now)
 
@@ -183,8 +195,12 @@ async def take_back(
 async def give_back(
     session: AsyncSession, tenant_id: uuid.UUID, beginning: str, who: str, *, now: datetime
 ) -> Escalation:
-    """Let the assistant speak again, where the lead stood before; raises as `take`."""
+    """Let the assistant speak again, where the lead stood before; raises as `take`.
+
+    Nobody does so while another one has it: the contact would hear two voices.
+    """
     escalation = await find(session, tenant_id, beginning)
+    await _refuse_others(session, escalation, who)
     if await _close(session, escalation, f"given back by {who}", now=now):
         await _take_up(session, escalation, who, now=now)
     return escalation
@@ -199,9 +215,13 @@ async def resolve(
     note: str | None = None,
     now: datetime,
 ) -> Escalation:
-    """Note that `who` has dealt with it: the lead stays theirs, a new message is answered again."""
+    """Note that `who` has dealt with it: the lead stays theirs, a new message is answered again.
+
+    Raises as `take`.
+    """
     escalation = await find(session, tenant_id, beginning)
     await acknowledge(session, escalation, who, now=now)
+    await _refuse_others(session, escalation, who)
     await _close(session, escalation, note or f"dealt with by {who}", now=now)
     return escalation
 
@@ -253,21 +273,28 @@ def _ids(beginning: str) -> tuple[uuid.UUID, uuid.UUID]:
     return uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
 
 
-async def _lock_conversation(session: AsyncSession, escalation: Escalation) -> Conversation:
-    return await conversations.lock(session, escalation.conversation_id)
-
-
 async def _still_open(session: AsyncSession, conversation_id: uuid.UUID) -> Escalation:
     found = await open_of(session, conversation_id)
     assert found is not None, "it was in the way a moment ago"
     return found
 
 
-async def _claim(session: AsyncSession, escalation: Escalation, who: str, *, now: datetime) -> bool:
-    """Take an open escalation; False when it is not open any more."""
+async def _refuse_others(session: AsyncSession, escalation: Escalation, who: str) -> None:
+    """Raise `Conflict` while somebody else has it; nobody takes it before the transaction ends."""
+    await conversations.lock(session, escalation.conversation_id)
+    await session.refresh(escalation)
+    if escalation.state == EscalationState.ACKNOWLEDGED and escalation.assignee != who:
+        raise Conflict(_is_gone(escalation))
+
+
+async def _claim(
+    session: AsyncSession, escalation: Escalation, who: str, of: str | None, *, now: datetime
+) -> bool:
+    """Take an escalation that nobody has, or only `of`; False when there is none such any more."""
     result = await session.exec(
         update(Escalation)
-        .where(col(Escalation.id) == escalation.id, col(Escalation.state) == EscalationState.OPEN)
+        .where(col(Escalation.id) == escalation.id, col(Escalation.resolved_at).is_(None))
+        .where(or_(col(Escalation.state) == EscalationState.OPEN, col(Escalation.assignee) == of))
         .values(state=EscalationState.ACKNOWLEDGED, assignee=who, acknowledged_at=now)
     )
     await session.refresh(escalation)
@@ -278,7 +305,7 @@ async def _close(
     session: AsyncSession, escalation: Escalation, resolution: str, *, now: datetime
 ) -> bool:
     """Resolve an escalation and let the assistant speak; False when that was done before."""
-    conversation = await _lock_conversation(session, escalation)
+    conversation = await conversations.lock(session, escalation.conversation_id)
     result = await session.exec(
         update(Escalation)
         .where(col(Escalation.id) == escalation.id, col(Escalation.resolved_at).is_(None))

@@ -17,6 +17,7 @@ from ivr.db.tables import (
     Lifecycle,
 )
 from ivr.errors import Conflict
+from ivr.leads import last_talk
 from ivr.leads.attention import escalations
 from ivr.leads.attention import staff as duty
 from ivr.leads.attention.staff import Staff
@@ -37,8 +38,8 @@ class HandOff:
 async def hand_off(session: AsyncSession, lead: Lead, wanted: HandOff, cause: Cause) -> None:
     """Give a lead to staff; once more does nothing. The lead and its conversations are locked.
 
-    Raises `Conflict` for a closed lead, and when somebody else has one of its conversations. Poke
-    the outbox after the commit.
+    Raises `Conflict` for a closed lead, for one without a conversation, and when somebody else has
+    one of them. Poke the outbox after the commit.
     """
     if lead.closed_at is not None:
         raise Conflict(f"lead {lead.id} is closed ({lead.lifecycle}, {lead.status}): it has ended")
@@ -109,14 +110,21 @@ async def tell_of_call(
 
 
 async def _concerned(session: AsyncSession, lead: Lead) -> Sequence[Conversation]:
-    """Return the conversations that go on; without one the last, so that there is a case."""
+    """Return the conversations that go on; without one the last, so that there is a case.
+
+    Raises `Conflict` for a lead that has none: with whom we spoke proved to be somebody else.
+    """
     query = (
         select(Conversation)
         .where(Conversation.lead_id == lead.id, Conversation.status == ConversationStatus.OPEN)
         .order_by(col(Conversation.id))
     )
     found = (await session.exec(query.execution_options(populate_existing=True))).all()
-    return found or [await stages.latest_conversation(session, lead.id)]
+    if found:
+        return found
+    if (last := await last_talk.of_lead(session, lead.id)) is None:
+        raise Conflict(f"lead {lead.id} has no conversation to hand over: give it an owner instead")
+    return [last]
 
 
 async def _open(session: AsyncSession, lead: Lead) -> Sequence[Escalation]:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.tables import Lead, Lifecycle, Trigger
+from ivr.leads import last_talk
 from ivr.leads.attention import escalations
 from ivr.leads.attention import staff as duty
 from ivr.leads.attention.staff import Staff
@@ -53,10 +54,10 @@ async def set_score(
 
 
 async def _tell(session: AsyncSession, lead: Lead, cause: Cause, route: Route) -> None:
-    conversation = await stages.latest_conversation(session, lead.id)
+    conversation = await last_talk.of_lead(session, lead.id)
     data = {
         "lead_id": str(lead.id),
-        "conversation_id": str(conversation.id),
+        "conversation_id": str(conversation.id) if conversation else None,
         "profile": lead.profile,
         "score": lead.score,
         "label": scoring.shown_label(lead.category),
@@ -67,6 +68,8 @@ async def _tell(session: AsyncSession, lead: Lead, cause: Cause, route: Route) -
     await outbox.emit(
         session, lead.tenant_id, EventType.HOT, lead_id=lead.id, data=data, now=cause.now
     )
+    if conversation is None:  # it is another's by now: no silence there, and no text about this one
+        return
     if route.escalates:
         words: dict[str, Any] = {
             "now": cause.now,

@@ -16,6 +16,7 @@ from ivr.db.tables import (
     Purpose,
     Role,
     Tenant,
+    TenantStatus,
 )
 from ivr.errors import Conflict
 from ivr.leads.attention import escalations
@@ -76,7 +77,13 @@ async def say(
 
 
 async def _demand_writable(session: AsyncSession, conversation: Conversation) -> None:
-    """Raise `Conflict` unless the channel carries written words, with what to do instead."""
+    """Raise `Conflict` unless the channel carries written words, with what to do instead.
+
+    Also in a chat a paused business says nothing; of messages the outbox would know it as well.
+    """
+    tenant = await session.get_one(Tenant, conversation.tenant_id)
+    if tenant.status == TenantStatus.PAUSED:
+        raise Conflict(f"nothing can be written to this contact: {rules.PAUSED}")
     if conversation.channel in Channel.by_message():
         if conversation.from_number is None:
             raise Conflict("nothing can be written to this contact: there is no number")

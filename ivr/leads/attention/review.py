@@ -120,7 +120,7 @@ async def decide_fields(
     *,
     now: datetime,
 ) -> list[uuid.UUID]:
-    """Write down what a person decided and return the submissions that may go now.
+    """Write down what a person decided, move the lead, and return the submissions that may go now.
 
     Raises `NotFound`, `Conflict` for an item decided before, `BadRequest` for a value its field
     refuses. A lead that its target has already is not sent again; the values are kept all the
@@ -133,7 +133,11 @@ async def decide_fields(
     assert conversation is not None, "a foreign key"
     await _write_answers(session, profile, conversation, answers, now=now)
     item.resolved_at, item.resolution = now, "decided by an operator"
-    return await let_go(session, lead, profile, now=now)
+    known = await values.current(session, lead.id)
+    await stages.assess(
+        session, lead, profile, known, met=False, now=now, actor="operator", taken_back=True
+    )
+    return await let_go(session, lead, profile, now=now, known=known)
 
 
 async def _write_answers(

@@ -94,8 +94,13 @@ async def resolve(
     return entry
 
 
-def refusal(submission: Submission, failed_lead_id: int, *, force: bool) -> str | None:
-    """Return why an operator cannot send this now, None when nothing speaks against it."""
+def refusal(
+    submission: Submission, failed_lead_id: int, *, force: bool, unfit: str | None = None
+) -> str | None:
+    """Return why an operator cannot send this now, None when nothing speaks against it.
+
+    `unfit`: why the lead, as it stands by now, is not to go by itself.
+    """
     name, since = f"failed lead {failed_lead_id}", f"{submission.updated_at:%Y-%m-%d %H:%M} UTC"
     match submission.state:
         case SubmissionState.SUCCEEDED:
@@ -109,6 +114,8 @@ def refusal(submission: Submission, failed_lead_id: int, *, force: bool) -> str 
             return f"{name} may have been taken: {why}. Ask the target; --force sends it again"
         case SubmissionState.HELD if not force:
             return f"{name} is held back: {submission.last_error}. --force sends it as it is"
+        case _ if unfit is not None and not force:
+            return f"{name} is held back: {unfit}. --force sends it as it is"
     return None
 
 

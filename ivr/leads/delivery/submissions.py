@@ -11,7 +11,7 @@ each attempt goes where leads go when it leaves. One that a target may have goes
 
 import random
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,10 +34,11 @@ from ivr.db.tables import (
 )
 from ivr.errors import Conflict, DatabaseDown, Failure, IvrError, SubmitError
 from ivr.leads.attention import review
-from ivr.leads.delivery import delays, fitness, ledger, texting
+from ivr.leads.delivery import delays, fitness, ledger, texting, turns
 from ivr.leads.delivery.handover import Profiles, fingerprint, handover, profile_of
 from ivr.leads.delivery.ledger import OPERATOR, failed, resolve, succeeded
 from ivr.leads.delivery.target_configs import TargetConfigs, without_password
+from ivr.leads.delivery.turns import Turn
 from ivr.leads.progress import stages
 from ivr.settings import Settings
 from ivr.targets import TARGETS, Handover, Receipt
@@ -133,12 +134,12 @@ class Submissions:
         """Send a failed lead on an operator's word; safe to call twice and beside the scheduler.
 
         Raises `NotFound`, or `Conflict` when it was submitted, is being sent or closed, and also
-        when only `force` may send it: the target may have it already, or the policy holds it
-        back.
+        when only `force` may send it: the target may have it already, or it is held back.
         """
         async with self._db.read() as session:
             _, submission = await ledger.find_failed(session, tenant_id, failed_lead_id)
-        if problem := ledger.refusal(submission, failed_lead_id, force=force):
+            unfit = await fitness.against(session, await session.get_one(Lead, submission.lead_id))
+        if problem := ledger.refusal(submission, failed_lead_id, force=force, unfit=unfit):
             raise Conflict(problem)
         # Exactly what we have just seen: whoever sends in between changes one of the two.
         as_seen = and_(
@@ -150,19 +151,12 @@ class Submissions:
             raise Conflict(await self._lost_race(tenant_id, failed_lead_id))
         return outcome
 
-    async def due(self, *, limit: int = 10) -> Sequence[uuid.UUID]:
-        """Return submissions whose next attempt is due, the longest waiting first."""
-        query = (
-            select(Submission.id)
-            .where(
-                Submission.state == SubmissionState.PENDING,
-                col(Submission.next_attempt_at) <= self._clock(),
-            )
-            .order_by(col(Submission.next_attempt_at))
-            .limit(limit)
-        )
+    async def due(
+        self, *, limit: int = turns.AT_ONCE, load: Mapping[uuid.UUID, int] | None = None
+    ) -> Sequence[Turn]:
+        """Return submissions whose next attempt is due, with whose they are; `load` as `turns`."""
         async with self._db.read() as session:
-            return (await session.exec(query)).all()
+            return await turns.due(session, now=self._clock(), limit=limit, load=load or {})
 
     async def recover(self, *, opened_at: datetime) -> int:
         """Hand attempts of dead processes to a person and return how many there were.

@@ -36,10 +36,10 @@ Place = tuple[datetime, uuid.UUID]  # of a lead in its stage: when it came, and 
 
 @dataclass(frozen=True, slots=True)
 class LeadLine:
-    """A lead as the funnel shows it; `conversation_id` is its latest conversation."""
+    """A lead as the funnel shows it; `conversation_id` is its latest conversation, None without."""
 
     lead_id: uuid.UUID
-    conversation_id: uuid.UUID
+    conversation_id: uuid.UUID | None
     stage: str
     stage_updated_at: datetime
     created_at: datetime
@@ -241,14 +241,13 @@ async def _lines(
     return [
         LeadLine(
             lead_id=lead.id,
-            conversation_id=conversations[lead.id],
+            conversation_id=conversations.get(lead.id),
             stage=lead.stage,
             stage_updated_at=moved[lead.id],
             created_at=lead.created_at,
             lead_data=lead_data(profile, held[lead.id]),
         )
         for lead in leads
-        if lead.id in conversations
     ]
 
 

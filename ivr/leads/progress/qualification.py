@@ -15,10 +15,19 @@ from sqlalchemy import bindparam
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ivr.db.tables import Conversation, FieldValue, Lead, Lifecycle, QualificationRule
+from ivr.db.tables import (
+    Axis,
+    Conversation,
+    FieldValue,
+    Lead,
+    Lifecycle,
+    QualificationRule,
+    Transition,
+)
 from ivr.leads import fields
 from ivr.leads.field_types.money import amount_in
 from ivr.leads.profile import Field, Profile
+from ivr.leads.progress.profile_stages import reaching, stage_of
 
 ACTOR = "rules"
 OUTCOMES = (Lifecycle.QUALIFIED, Lifecycle.NURTURING, Lifecycle.DISQUALIFIED)
@@ -119,9 +128,21 @@ async def decide(
         values={name: row.value for name, row in known.items() if row.value is not None},
         channel=found[0][1],
         score=lead.score,
-        stage=lead.stage,
+        stage=_stage(lead, profile, known, moved_by=found[0][2]),
     )
-    return evaluate([read(row) for row, _ in found], facts)
+    return evaluate([read(row) for row, *_ in found], facts)
+
+
+def _stage(
+    lead: Lead, profile: Profile, known: Mapping[str, FieldValue], *, moved_by: str | None
+) -> str:
+    """Return the stage of the lead's pin, else of its values.
+
+    A rule is not asked of the stage that a rule has put the lead into: its word would undo itself.
+    """
+    if lead.stage_pin is not None and moved_by != ACTOR:
+        return lead.stage_pin
+    return stage_of(profile, reaching(profile, known))
 
 
 _CHANNEL = (
@@ -131,9 +152,16 @@ _CHANNEL = (
     .limit(1)
     .scalar_subquery()
 )
+_MOVED_BY = (
+    select(Transition.actor)
+    .where(col(Transition.lead_id) == bindparam("lead"), Transition.axis == Axis.STAGE)
+    .order_by(col(Transition.seq).desc())
+    .limit(1)
+    .scalar_subquery()
+)
 # One statement, nothing of which is done where there are no rules.
 _RULES = (
-    select(QualificationRule, _CHANNEL)
+    select(QualificationRule, _CHANNEL, _MOVED_BY)
     .where(
         col(QualificationRule.tenant_id) == bindparam("tenant"),
         col(QualificationRule.profile) == bindparam("profile"),

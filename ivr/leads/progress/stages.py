@@ -18,9 +18,9 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr.db.engine import storable
-from ivr.db.tables import Axis, Conversation, FieldValue, Lead, Lifecycle, Source, Transition
+from ivr.db.tables import Axis, FieldValue, Lead, Lifecycle, Source, Transition
 from ivr.errors import Conflict
-from ivr.leads import values
+from ivr.leads import last_talk, values
 from ivr.leads.people import naming
 from ivr.leads.profile import Profile
 from ivr.leads.progress import lifecycle, moves, qualification, search
@@ -75,6 +75,8 @@ async def assess(
     may go back. Of a mapping from `values.current`, flags count that say yes.
     """
     made: list[Move] = []
+    reached = stage_of(profile, reaching(profile, known))
+    freed = lead.stage_pin is not None and await _frees(session, lead, profile, reached)
     rule = None
     if isinstance(known, Mapping):
         name = await search.keep(session, lead, profile, known)
@@ -82,8 +84,6 @@ async def assess(
             await search.keep(session, lead, profile, known)
         rule = await qualification.decide(session, lead, profile, known)
     made += (again := await _taken_back(session, lead, rule, now=now))
-    reached = stage_of(profile, reaching(profile, known))
-    freed = lead.stage_pin is not None and await _frees(session, lead, profile, reached)
     may_move = taken_back or freed or again or is_ahead(profile, reached, lead.stage)
     if may_move and lead.stage_pin is None:
         cause = Cause(actor, "fields known", now)
@@ -94,13 +94,20 @@ async def assess(
     if rule is not None:
         made += await _ruled(session, lead, profile, rule, now=now)
     elif known and all(item.key in known for item in profile.required):
-        made += _both(lead, Lifecycle.QUALIFIED, "qualified", Cause(actor, _COMPLETE, now))
+        made += await _complete(session, lead, Cause(actor, _COMPLETE, now))
     await moves.write(session, lead, made)
 
 
 _MET, _COMPLETE = "the caller answered", "all required fields"
 # Moves that a person causes and that are no decision about the lead.
 _FOLLOW = (_MET, _COMPLETE, lifecycle.GIVEN_BACK)
+
+
+async def _complete(session: AsyncSession, lead: Lead, cause: Cause) -> list[Move]:
+    """Have a lead of which all is known be qualified, unless a person has found it not ready."""
+    if lead.lifecycle == Lifecycle.NURTURING and await _is_decided(session, lead):
+        return []
+    return _both(lead, Lifecycle.QUALIFIED, "qualified", cause)
 
 
 async def _ruled(
@@ -356,20 +363,10 @@ async def _set_flags(
         wanted = YES if flag.stage == stage else NO
         before = held[flag.key].value if flag.key in held else NO
         if before != wanted:
-            conversation = await latest_conversation(session, lead.id)
+            conversation = await last_talk.for_values(session, lead.id)
             words: dict[str, Any] = {"name": flag.key, "value": wanted, "raw": wanted}
-            await values.add(session, conversation, **words, source=Source.STAFF, now=now)
-
-
-async def latest_conversation(session: AsyncSession, lead_id: uuid.UUID) -> Conversation:
-    """Return the lead's latest conversation."""
-    query = (
-        select(Conversation)
-        .where(Conversation.lead_id == lead_id)
-        .order_by(col(Conversation.started_at).desc(), col(Conversation.id).desc())
-        .limit(1)
-    )
-    return (await session.exec(query)).one()
+            words |= {"source": Source.STAFF, "lead_id": lead.id}
+            await values.add(session, conversation, **words, now=now)
 
 
 def _both(lead: Lead, to: Lifecycle | None, status: str, cause: Cause) -> list[Move]:

@@ -82,6 +82,11 @@ async def give_back(db: Database, row: Escalation, who: str = "ann") -> Escalati
         return await escalations.give_back(session, row.tenant_id, str(row.id), who, now=NOW)
 
 
+async def resolve(db: Database, row: Escalation, who: str = "ann") -> Escalation:
+    async with db.write() as session:
+        return await escalations.resolve(session, row.tenant_id, str(row.id), who, now=NOW)
+
+
 async def is_paused(db: Database, conversation: Conversation) -> bool:
     async with db.read() as session:
         return (await conversations.by_id(session, conversation.id)).assistant_paused
@@ -226,6 +231,28 @@ async def test_who_takes_it_has_the_lead_and_nobody_else_does(db: Database) -> N
     assert await lifecycle(db, conversation) == Lifecycle.HANDED_OFF
     assert await is_paused(db, conversation)
     assert (await take(db, row, str(taken[0].assignee))).id == row.id  # twice does no harm
+
+
+async def test_who_has_it_is_relieved_by_one_only(db: Database) -> None:
+    conversation = await text(db)
+    row = await escalate(db, conversation)
+    await take(db, row)
+
+    async def relieve(who: str) -> Escalation:
+        async with db.write() as session:
+            return await escalations.take(
+                session, row.tenant_id, str(row.id), who, instead_of="ann", now=NOW
+            )
+
+    results = await asyncio.gather(*map(relieve, ("bob", "eve")), return_exceptions=True)
+    (now,) = [result for result in results if isinstance(result, Escalation)]
+    assert sum(isinstance(result, Conflict) for result in results) == 1
+    for end in (give_back, resolve):
+        with pytest.raises(Conflict, match=f"is with {now.assignee}"):
+            await end(db, row, "ann")
+    assert await is_paused(db, conversation)
+    await resolve(db, row, str(now.assignee))
+    assert not await is_paused(db, conversation)
 
 
 async def test_given_back_the_assistant_speaks_and_the_lead_is_where_it_was(db: Database) -> None:

@@ -61,7 +61,7 @@ async def make_due(db: Database) -> Submission:
 
 
 async def send_due(road: Road) -> None:
-    for submission_id in await road.submissions.due():
+    for submission_id, _ in await road.submissions.due():
         await road.submissions.attempt(submission_id)
 
 
@@ -175,6 +175,22 @@ async def test_what_an_operator_sends_all_the_same_goes_on_until_it_is_there(
         await make_due(db)
         await send_due(road)
     assert (await by_state(db), len(npa.leads)) == (["succeeded"], 1)
+
+
+async def test_who_staff_find_not_ready_is_not_sent_for_a_value_that_they_correct(
+    db: Database, npa: NpaEmulator
+) -> None:
+    async with road_of(db, npa) as road:
+        conversation = await busy(road, db, npa)
+        await change(db, conversation, lifecycle="NURTURING")
+        await make_due(db)
+        await send_due(road)
+        await change(db, conversation, fields={"zip_code": "10001"})
+        await send_due(road)
+        assert (await by_state(db), npa.leads) == (["held"], [])
+        await change(db, conversation, lifecycle="QUALIFIED")
+        await send_due(road)
+    assert [one["zip"] for one in npa.leads] == ["10001"]
 
 
 async def test_what_staff_say_after_the_operator_counts(db: Database, npa: NpaEmulator) -> None:

@@ -1,21 +1,26 @@
 """The schedule: it never stops, and what cannot be done holds up nothing else."""
 
 import asyncio
+import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import structlog
 
 from ivr.db import Database
-from ivr.db.tables import Channel, Conversation, Submission, SubmissionState, utc_now
+from ivr.db.tables import Channel, Conversation, Submission, SubmissionState, Tenant, utc_now
 from ivr.jobs import Jobs
 from ivr.leads import road as road_module
 from ivr.leads import seat
+from ivr.leads.delivery import turns
 from ivr.leads.delivery.submissions import Submissions
+from ivr.leads.intake import Enquiry, begin
 from ivr.leads.profile import load_profile
 from ivr.leads.road import Road, run_scheduler
 from ivr.runtime import open_state
@@ -129,6 +134,73 @@ async def test_the_schedule_goes_on_after_anything_and_sends_what_is_due(
             schedule.cancel()
             await asyncio.gather(schedule, return_exceptions=True)
     assert "the schedule missed a beat" in [line["event"] for line in logs]
+
+
+class Swallowing(httpx.AsyncBaseTransport):
+    """The way to the buyers: of one of them nothing ever comes back until it is let go."""
+
+    def __init__(self, swallowed: str) -> None:
+        self.swallowed, self.waiting, self.let_go = swallowed, 0, asyncio.Event()
+        self.taken: list[str] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host == self.swallowed:
+            self.waiting += 1
+            await self.let_go.wait()
+            raise httpx.ConnectTimeout("nobody answers")
+        self.taken.append(request.url.host)
+        return httpx.Response(200, json={"success": True, "recordID": "1"})
+
+
+async def client_of(db: Database, slug: str, *, due: int, now: datetime) -> Tenant:
+    """A business with a buyer at its own address, and so many leads whose next attempt is due."""
+    target = {"name": "webhook", "url": f"http://{slug}.example/leads"}
+    async with db.write() as session:
+        words = {"slug": slug, "name": slug, "profile": "powersports", "timezone": "UTC"}
+        tenant = Tenant(**words, config={"target": target}, created_at=NOW)
+        session.add(tenant)
+    for number in range(due):
+        enquiry = Enquiry(Channel.VOICE, f"{slug}-{number}", None, None, now, now)
+        conversation = await begin(db, tenant, load_profile("powersports"), enquiry)
+        await a_due_submission(db, conversation)
+    return tenant
+
+
+async def test_a_clients_target_that_swallows_everything_holds_up_nobody_elses_leads(
+    db: Database, npa: NpaEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(road_module, "SCHEDULE_SECONDS", 0.01)
+    await client_of(db, "stuck", due=turns.AT_ONCE + 5, now=NOW)
+    await client_of(db, "well", due=3, now=NOW)
+    transport = Swallowing("stuck.example")
+    async with httpx.AsyncClient(transport=transport) as http:
+        submissions = Submissions(db, http, settings_for(db.url), load_profile)
+        jobs = BrokenJobs(db.url, {})
+        road = Road(settings_for(db.url), db, jobs, submissions, (), load_profile)
+        schedule = asyncio.create_task(run_scheduler(road))
+        await until(lambda: len(transport.taken) == 3)
+        await until(lambda: transport.waiting == turns.AT_ONCE_EACH)
+        transport.let_go.set()
+        schedule.cancel()
+        await asyncio.gather(schedule, return_exceptions=True)
+    assert transport.taken == ["well.example"] * 3
+
+
+async def test_who_has_the_fewest_on_the_way_comes_first(db: Database, npa: NpaEmulator) -> None:
+    one = await client_of(db, "one", due=turns.AT_ONCE_EACH + 2, now=NOW)
+    other = await client_of(db, "other", due=2, now=NOW)
+    third = await client_of(db, "third", due=1, now=NOW)
+    async with broken_road(db, npa, BrokenJobs(db.url, {})) as road:
+        load = {one.id: 3, other.id: 1}
+
+        async def whose(limit: int, **load: Any) -> list[uuid.UUID]:
+            return [tenant for _, tenant in await road.submissions.due(limit=limit, **load)]
+
+        assert await whose(3, load=load) == [third.id, other.id, other.id]
+        everyones = Counter(await whose(100))
+        assert everyones == {one.id: turns.AT_ONCE_EACH, other.id: 2, third.id: 1}
+        full = {one.id: turns.AT_ONCE_EACH}
+        assert set(await whose(100, load=full)) == {other.id, third.id}
 
 
 async def test_the_server_does_not_finish_a_call_that_it_carries(

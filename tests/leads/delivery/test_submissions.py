@@ -199,7 +199,7 @@ async def test_a_buyer_who_is_down_is_tried_on_schedule_and_then_left_to_a_perso
 ) -> None:
     desk.npa.faults.status = 503
     for delay in DELAYS:
-        assert list(await desk.submissions.due()) == [desk.submission_id]
+        assert await desk.submissions.due() == [(desk.submission_id, desk.tenant_id)]
         outcome = await desk.submissions.attempt(desk.submission_id)
         assert outcome and outcome.state is SubmissionState.PENDING
         assert outcome.next_attempt_at == desk.clock.now + delay
@@ -360,7 +360,7 @@ async def test_a_lead_that_cannot_be_packed_is_put_off_and_seen(desk: Desk) -> N
     assert await desk.submissions.due() == []
     assert (await desk.failed()).error_message == "powersports: line 3 is no TOML"
     desk.clock.advance(timedelta(minutes=5))
-    assert list(await desk.submissions.due()) == [desk.submission_id]
+    assert await desk.submissions.due() == [(desk.submission_id, desk.tenant_id)]
     outcome = await desk.submissions.attempt(desk.submission_id)
     assert outcome and outcome.state is SubmissionState.SUCCEEDED
     assert (await desk.failed()).resolved

@@ -153,6 +153,40 @@ async def test_a_rule_decides_even_where_all_required_fields_are_known(db: Datab
     assert lead.lifecycle == "QUALIFIED", "no rule fits any more"
 
 
+async def at_stage(db: Database, tenant: Tenant, stage: str, outcome: str) -> None:
+    await ruled(db, tenant, "by stage", outcome, {"field": "stage", "op": "equals", "value": stage})
+
+
+async def test_a_rule_on_the_stage_is_not_undone_by_the_stage_that_it_leads_to(
+    db: Database,
+) -> None:
+    tenant = await agency(db)
+    await at_stage(db, tenant, "NAME_COLLECTED", "DISQUALIFIED")
+    conversation = await enquiry(db, tenant)
+    seen = [(await tell(db, conversation, name=name)).lifecycle for name in ("Ali", "Ed", "Ahmed")]
+    assert seen == ["DISQUALIFIED"] * 3
+    lead = await tell(db, conversation, location="Dammam")
+    assert (lead.lifecycle, lead.stage) == ("QUALIFYING", "LOCATION_KNOWN"), "beyond it by now"
+
+
+async def test_a_rule_sees_the_stage_that_the_newest_value_leads_to(db: Database) -> None:
+    tenant = await agency(db)
+    await at_stage(db, tenant, "BUDGET_KNOWN", "QUALIFIED")
+    lead = await tell(db, await enquiry(db, tenant), budget="800000 SAR")
+    assert lead.lifecycle == "QUALIFIED"
+
+
+async def test_a_rule_sees_the_stage_that_a_person_set(db: Database) -> None:
+    tenant = await agency(db)
+    await at_stage(db, tenant, "VIEWING_BOOKED", "QUALIFIED")
+    conversation = await enquiry(db, tenant)
+    async with db.write() as session:
+        lead = await stages.lock(session, conversation.lead_id)
+        words = {"actor": "Sarah", "reason": "a viewing", "now": NOW}
+        await stages.pin(session, lead, HOMES, "VIEWING_BOOKED", **words)
+    assert (await tell(db, conversation, name="Ahmed")).lifecycle == "QUALIFIED"
+
+
 async def test_another_currency_is_neither_more_nor_less(db: Database) -> None:
     tenant = await agency(db)
     await ruled(db, tenant, "too little", "DISQUALIFIED", POOR)
@@ -201,6 +235,26 @@ async def test_what_staff_decided_is_not_undone_by_a_rule(db: Database, outcome:
     await ruled(db, tenant, "has a budget", outcome, {"field": "budget", "op": "known"})
     lead = await tell(db, conversation, budget="90000 SAR")
     assert (lead.lifecycle, lead.stage) == (to, "BUDGET_KNOWN")
+
+
+@pytest.mark.parametrize("by", ["staff", "the person"])
+async def test_whom_staff_find_not_ready_no_value_makes_qualified(db: Database, by: str) -> None:
+    conversation = await enquiry(db, await agency(db))
+    lead = await tell(db, conversation, name="Ahmed")
+    words = {"actor": "Sarah", "reason": "next year", "now": NOW}
+    async with db.write() as session:
+        lead = await stages.lock(session, lead.id)
+        await stages.move(session, lead, Axis.LIFECYCLE, Lifecycle.NURTURING, **words)
+    lead = await tell(db, conversation, **COMPLETE)
+    assert (lead.lifecycle, lead.status) == ("NURTURING", "contacted")
+    async with db.write() as session:
+        lead = await stages.lock(session, lead.id)
+        if by == "staff":
+            await stages.move(session, lead, Axis.LIFECYCLE, Lifecycle.QUALIFYING, **words)
+        else:
+            await stages.inbound(session, lead, HOMES, now=NOW)
+    lead = await tell(db, conversation, timeline="this month")
+    assert lead.lifecycle == "QUALIFIED", "it is worked on again"
 
 
 async def test_who_staff_found_not_to_fit_stays_so(db: Database) -> None:
@@ -259,6 +313,26 @@ async def test_the_end_of_a_call_is_judged_by_the_rules(db: Database, npa: NpaEm
     assert npa.leads == [] and await rows(db, SucceededLead) == []
     (held,) = await rows(db, FailedLead)
     assert "closed before, as LOST" in held.error_message, "a person may still send it"
+
+
+async def test_who_a_rule_on_the_stage_finds_unfit_during_a_call_is_not_sent_at_its_end(
+    db: Database, npa: NpaEmulator
+) -> None:
+    conversation, profile = await call(db, TALK[:8]), load_profile("powersports")
+    condition = {"field": "stage", "op": "one_of", "value": ["VEHICLE_STARTED"]}
+    draft = Draft(name="no cars", outcome="DISQUALIFIED", conditions={"all": [condition]})
+    async with db.write() as session:
+        await qualification_rules.add(session, conversation.tenant_id, profile, draft, now=NOW)
+    await save(db, conversation, {name: LEAD[name] for name in ("phone", "vehicle_year")})
+    for _ in range(2):  # two values come in
+        async with db.write() as session:
+            lead = await stages.lock(session, conversation.lead_id)
+            held = await values.current(session, lead.id)
+            await stages.assess(session, lead, profile, held, met=True, now=NOW)
+    async with road_of(db, npa) as road:
+        await finish(road, db, conversation)
+    (lead,) = await rows(db, Lead)
+    assert (lead.lifecycle, npa.leads) == ("DISQUALIFIED", [])
 
 
 async def test_what_waits_to_be_sent_stays_when_its_lead_does_not_fit(
