@@ -7,13 +7,15 @@ from pydantic import AliasChoices, BaseModel, Field
 
 from ivr.channels import json_door
 from ivr.channels.inbound import Inbound
-from ivr.channels.json_door import EventId, Name, Said, Text, TheDesk
+from ivr.channels.json_door import EventId, Said, TheDesk
 from ivr.db.tables import Channel, utc_now
 from ivr.doors.credentials import TakesIn
+from ivr.doors.key_first import KeyFirst
 from ivr.doors.problems import problems_of
+from ivr.doors.wire_values import Name, Text
 from ivr.errors import BadRequest
 
-router = APIRouter(tags=["chat"])
+router = APIRouter(tags=["chat"], route_class=KeyFirst)
 
 
 class ChatMessage(BaseModel):

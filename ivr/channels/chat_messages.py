@@ -13,11 +13,11 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
-from ivr.channels.json_door import Name, sound
 from ivr.conversations import ConversationStore
 from ivr.db.tables import Channel, Conversation, Role, Tenant, Turn
 from ivr.doors.credentials import IsPublic, ReadsConversations, Visitor
 from ivr.doors.problems import problems_of
+from ivr.doors.wire_values import Name
 from ivr.errors import NotFound
 
 MOST = 200
@@ -73,7 +73,7 @@ async def of_chat(
 
 async def _chat(session: AsyncSession, tenant: Tenant, named: str) -> Conversation | None:
     try:
-        key = uuid.UUID(sound(named))
+        key = uuid.UUID(named)
     except ValueError:
         return None
     query = select(Conversation).where(

@@ -1,4 +1,4 @@
-"""What the JSON doors share: texts that a database can hold, names of events, the answer.
+"""What the JSON doors share: names of events, the conversation with the desk, the answer.
 
 A body is refused with problem details whatever is wrong with it; no door answers 5xx for it.
 """
@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Header
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 
 from ivr.channels.desk import Desk
 from ivr.channels.inbound import Answer, Inbound
-from ivr.db.engine import patiently, storable
+from ivr.db.engine import patiently
 from ivr.db.tables import Tenant
 from ivr.errors import Unavailable
 
@@ -22,17 +22,6 @@ from ivr.errors import Unavailable
 ANSWER_SECONDS = 25.0
 RETRY_AFTER_SECONDS = 5
 COMMIT_SECONDS = 10.0  # while the database is away for a moment
-
-
-def sound(text: str) -> str:
-    """Return a text that any database holds: JSON can spell NUL, and halves of an emoji."""
-    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return storable(whole)
-
-
-# What a name is meant for lies well below.
-Name = Annotated[str, AfterValidator(sound), Field(max_length=255)]
-Text = Annotated[str, AfterValidator(sound)]
 
 
 class Said(BaseModel):

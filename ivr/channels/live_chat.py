@@ -7,11 +7,13 @@ from pydantic import AliasChoices, BaseModel, Field
 
 from ivr.channels import json_door
 from ivr.channels.inbound import Inbound
-from ivr.channels.json_door import EventId, Name, Said, Text, TheDesk
+from ivr.channels.json_door import EventId, Said, TheDesk
 from ivr.db.tables import Channel, utc_now
 from ivr.doors.credentials import IsPublic, Visitor
+from ivr.doors.key_first import KeyFirst
+from ivr.doors.wire_values import Name, Text
 
-router = APIRouter(tags=["webhooks"])
+router = APIRouter(tags=["webhooks"], route_class=KeyFirst)
 
 
 class VisitorMessage(BaseModel):

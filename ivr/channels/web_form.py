@@ -7,12 +7,15 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ivr.channels import json_door
 from ivr.channels.inbound import Inbound
-from ivr.channels.json_door import EventId, Name, Said, Text, TheDesk
+from ivr.channels.json_door import EventId, Said, TheDesk
+from ivr.db.engine import storable
 from ivr.db.tables import Channel, utc_now
 from ivr.doors.credentials import IsPublic, Visitor
+from ivr.doors.key_first import KeyFirst
+from ivr.doors.wire_values import Name, Sound, Text, finite
 from ivr.errors import BadRequest
 
-router = APIRouter(tags=["webhooks"])
+router = APIRouter(tags=["webhooks"], route_class=KeyFirst)
 MOST_FIELDS = 50
 
 
@@ -20,23 +23,23 @@ def _as_text(value: object) -> object:
     """Forms send numbers and ticks as such; a field is answered in words."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value) if isinstance(value, int | float) else value
+    return str(finite(value)) if isinstance(value, int | float) else value
 
 
-Typed = Annotated[Text, BeforeValidator(_as_text), Field(max_length=2000)]
+Answer = Annotated[str, Field(max_length=2000), Sound, BeforeValidator(_as_text)]
 
 
 class Form(BaseModel):
     """What was typed; besides these, any field of the business's profile by its key."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Typed | None]
+    __pydantic_extra__: dict[str, Answer | None]
 
-    name: Typed | None = None
-    phone: Typed | None = None
-    email: Typed | None = None
+    name: Answer | None = None
+    phone: Answer | None = None
+    email: Answer | None = None
     message: Text = ""
-    source: Typed | None = Field(None, description="where the form stands, such as website")
+    source: Answer | None = Field(None, description="where the form stands, such as website")
     consent: bool = Field(False, description="the box that lets us answer by SMS and WhatsApp")
     event_id: Name | None = Field(None, validation_alias=AliasChoices("event_id", "id"))
 
@@ -67,7 +70,7 @@ async def web_form(
         session_key=event_id,
         given=answers,
         consent=body.consent,
-        payload={json_door.sound(key): value for key, value in body.model_dump().items()},
+        payload={storable(key): value for key, value in body.model_dump().items()},
     )
     answer = await json_door.converse(desk, tenant, inbound)
     return json_door.said(answer, is_public=is_public)

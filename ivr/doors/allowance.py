@@ -26,7 +26,7 @@ class Left:
     @property
     def headers(self) -> dict[str, str]:
         """As in draft-ietf-httpapi-ratelimit-headers."""
-        reset = math.ceil(self.reset_seconds)
+        reset = math.ceil(self.reset_seconds - _ROUNDING)
         return {
             "RateLimit-Policy": f'"{self.policy}";q={self.quota};w={MINUTE:.0f}',
             "RateLimit": f'"{self.policy}";r={self.remaining};t={reset}',

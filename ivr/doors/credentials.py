@@ -5,6 +5,7 @@ publishable key lies open in a web page, so it opens only the doors that ask for
 from its own origin. An admin key opens what concerns clients, all of them, and no one's leads.
 """
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.datastructures import Headers
 from starlette.types import Scope as AsgiScope
 
@@ -24,6 +26,8 @@ from ivr.errors import DatabaseDown, Forbidden, NotFound, Unauthorized
 _MISSING = "X-API-Key: expected a key of yours, or Authorization: Bearer with one"
 _UNKNOWN = "X-API-Key: no such key, or it was revoked or has expired"
 _WAS_RIGHT = "key_was_right"
+_JUDGED = "ivr.holder"
+FRESH_SECONDS = 1.0  # a key may end while a body comes in that takes longer
 _NO_CLIENT = "no such client"  # the same words whether there is one or not
 
 
@@ -135,8 +139,6 @@ ReadsLeads = Annotated[Tenant, Depends(_own(Scope.LEADS_READ))]
 WritesLeads = Annotated[Tenant, Depends(_own(Scope.LEADS_WRITE))]
 ReadsConversations = Annotated[Tenant, Depends(_own(Scope.CONVERSATIONS_READ))]
 WritesConversations = Annotated[Tenant, Depends(_own(Scope.CONVERSATIONS_WRITE))]
-ReadsClient = Annotated[Tenant, Depends(_own(Scope.CLIENT_READ))]
-WritesClient = Annotated[Tenant, Depends(_own(Scope.CLIENT_WRITE))]
 TakesIn = Annotated[Tenant, Depends(_own(Scope.INTAKE))]
 Visitor = Annotated[Tenant, Depends(_visitor)]
 # For paths with `{client_id}`: the client of that id, to its own key and to the admin key.
@@ -150,7 +152,35 @@ IsAdmin = Annotated[bool, Depends(_is_admin)]
 IsPublic = Annotated[bool, Depends(_is_public)]  # it is in a web page for everybody to read
 
 
+async def look(request: Request) -> None:
+    """Raise `Unauthorized` unless a request carries a good key."""
+    await _holder(request)
+
+
+async def once_more(session: AsyncSession, holder: Holder) -> Holder:
+    """Return who holds a key as it is by now; raise `Unauthorized` if it has ended meanwhile.
+
+    With the client `locked` no rotation is under way. None ends an admin key, which may be of a
+    client that this session does not see.
+    """
+    if holder.is_admin:
+        return holder
+    key = await session.get(ApiKey, holder.key.id)
+    if key is None or not api_keys.is_good(key, now=utc_now()):
+        raise Unauthorized(_UNKNOWN)
+    return Holder(key, holder.tenant)
+
+
 async def _holder(request: Request) -> Holder:
+    """Return who holds the key of a request, judged once unless its body was long in coming."""
+    clock = asyncio.get_running_loop().time
+    judged: tuple[Holder, float] | None = request.scope.get(_JUDGED)
+    if judged is None or clock() - judged[1] >= FRESH_SECONDS:
+        judged = request.scope[_JUDGED] = await _judge(request), clock()
+    return judged[0]
+
+
+async def _judge(request: Request) -> Holder:
     key_given, now = _given(request), utc_now()
     if not api_keys.is_well_formed(key_given):
         raise Unauthorized(_UNKNOWN)

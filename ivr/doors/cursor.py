@@ -15,7 +15,6 @@ from pydantic import AfterValidator, AwareDatetime, Field, TypeAdapter
 from pydantic_core import to_jsonable_python
 from starlette.datastructures import URL
 
-from ivr.db.engine import storable
 from ivr.errors import BadRequest
 
 MOST_AT_ONCE = 200
@@ -36,7 +35,6 @@ def _in_utc(moment: datetime) -> datetime:
 # What the parts of a key may be, whatever somebody has put together by hand: what a database takes.
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Number = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
-Word = Annotated[str, AfterValidator(storable)]
 
 Limit = Annotated[int, Query(ge=1, le=MOST_AT_ONCE, description="How many at once.")]
 Cursor = Annotated[

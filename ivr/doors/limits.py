@@ -1,6 +1,7 @@
 """How often somebody may ask: per key, per address, and how often a key may be wrong.
 
-A request with a secret key counts for that key, much more generously at the doors that bring leads.
+A request with a secret key counts for that key, much more generously at the doors that bring leads;
+until the key was right, for its address as well: anybody can think of another key each time.
 One with a publishable key counts for the key and its address, one without a key for its address.
 Wrong keys and wrong signatures count for their address; when it has used these up, only keys that
 have lately been right are looked at, so that nobody is shut out by who guesses from the same place.
@@ -77,19 +78,20 @@ class RateLimits:
 
     def _judge(self, place: str, key: str, digest: str, *, is_intake: bool) -> Left:
         """Count the request; return the allowance that refuses it, or the one that it came from."""
-        now = self._clock()
-        if key and digest not in self._known:
+        now, is_known = self._clock(), digest in self._known
+        is_public = key.startswith(BEGINNINGS[KeyKind.PUBLISHABLE])
+        own = self._intake if is_intake or is_public else self._keys
+        if is_known and not is_public:
+            return own.take(digest, now=now)
+        if key and not is_known:
             failed = self._failures.look(place, now=now)
             if failed.wait_seconds:
                 return failed
-        if key and not key.startswith(BEGINNINGS[KeyKind.PUBLISHABLE]):
-            allowance = self._intake if is_intake else self._keys
-            return allowance.take(digest, now=now)
         visitor = self._visitors.take(place, now=now)
         if visitor.wait_seconds or not key:
             return visitor
-        site = self._intake.take(digest, now=now)
-        return site if site.wait_seconds else visitor
+        left = own.take(digest, now=now)
+        return visitor if is_public and not left.wait_seconds else left
 
     def _watched(
         self, scope: Scope, send: Send, place: str, digest: str, left: Left | None

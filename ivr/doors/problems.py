@@ -11,17 +11,32 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ivr.doors.security_headers import HEADERS
-from ivr.errors import IvrError, TooMany, Unauthorized, Unavailable
+from ivr.errors import (
+    Conflict,
+    Gone,
+    IvrError,
+    NotFound,
+    TooMany,
+    Unauthorized,
+    Unavailable,
+    Unprocessable,
+)
 
 MEDIA_TYPE = "application/problem+json"
+
+# They are about rows and values, and name them: a note of staff's, a name that was asked for.
+_QUOTING = (NotFound, Conflict, Gone, Unprocessable)
 
 log = structlog.get_logger(__name__)
 
 
-async def explain(_: Request[Any], exc: Exception) -> Response:
+async def explain(request: Request[Any], exc: Exception) -> Response:
     """Answer an error raised on purpose with its status and its words."""
     assert isinstance(exc, IvrError), "registered for no other"
-    log.warning("request refused", status=exc.status, problem=_for_the_log(exc))
+    route = getattr(request.scope.get("route"), "path", None)
+    # Under `answer` words stand in the log with LOG_PII only.
+    words = {"problem": _for_the_log(exc), "answer": str(exc)}
+    log.warning("request refused", status=exc.status, route=route, **words)
     return refusal(exc)
 
 
@@ -31,10 +46,10 @@ def refusal(exc: IvrError, headers: Mapping[str, str] | None = None) -> Response
 
 
 def _for_the_log(error: IvrError) -> str:
-    """Return what is wrong; of single values only which, for the words may repeat them."""
+    """Return what is wrong, but no words that may repeat what somebody wrote."""
     if errors := error.more.get("errors"):
         return f"refused: {', '.join(one['field'] for one in errors)}"
-    return str(error)
+    return type(error).__name__ if isinstance(error, _QUOTING) else str(error)
 
 
 def _headers(error: IvrError) -> dict[str, str]:

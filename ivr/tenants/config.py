@@ -166,7 +166,7 @@ class TenantConfig(Part):
     text_greeting: Words | None = None
     closing: Words | None = None
     goodbye_phrases: list[Short] | None = Field(default=None, max_length=20)
-    texts: dict[Language, Wording] | None = Field(default=None, max_length=10)
+    texts: dict[Language, Wording | None] | None = Field(default=None, max_length=10)
     locale: Locale | None = None
     holidays: list[Annotated[Holiday, BeforeValidator(_as_holiday)]] | None = Field(
         default=None, max_length=400

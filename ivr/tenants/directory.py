@@ -4,6 +4,7 @@ import uuid
 from datetime import datetime
 
 import structlog
+from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -35,13 +36,11 @@ async def _write_default(db: Database, settings: Settings, *, now: datetime) -> 
         tenant.timezone = settings.timezone
         if settings.twilio_phone_number not in {None, tenant.phone_number}:
             await session.flush()
-            await _take_number(session, tenant, str(settings.twilio_phone_number), now=now)
+            await _take_number(session, tenant, str(settings.twilio_phone_number))
         return tenant
 
 
-async def _take_number(
-    session: AsyncSession, tenant: Tenant, number: str, *, now: datetime
-) -> None:
+async def _take_number(session: AsyncSession, tenant: Tenant, number: str) -> None:
     """Have `default` write from the number in the settings, in the place of its first one."""
     row = await session.get(PhoneNumber, number)
     if row is not None and row.tenant_id != tenant.id:
@@ -53,11 +52,11 @@ async def _take_number(
         )
         return
     if row is None:  # the setting was changed: the number that it named before goes
-        if tenant.phone_number is not None:
-            former = await session.get(PhoneNumber, tenant.phone_number)
-            assert former is not None, "a tenant's first number has its row"
-            await session.delete(former)
-        session.add(PhoneNumber(number=number, tenant_id=tenant.id, created_at=now))
+        # It is as old as the tenant itself: so we write it, and what operators give is younger.
+        since = tenant.created_at
+        named = col(PhoneNumber.tenant_id) == tenant.id, col(PhoneNumber.created_at) == since
+        await session.exec(delete(PhoneNumber).where(*named))
+        session.add(PhoneNumber(number=number, tenant_id=tenant.id, created_at=since))
     tenant.phone_number = number
 
 
@@ -101,3 +100,9 @@ async def by_called_number(session: AsyncSession, number: str | None) -> Tenant:
     found = (await session.exec(select(Tenant).where(is_meant))).all()
     assert found, "the first start makes tenant `default`"
     return max(found, key=lambda tenant: tenant.slug != DEFAULT)
+
+
+async def own_number(session: AsyncSession, tenant: Tenant, number: str | None) -> str | None:
+    """Return a number that a tenant has, None for any other and for one that nobody claimed."""
+    row = await session.get(PhoneNumber, number) if number else None
+    return number if row is not None and row.tenant_id == tenant.id else None

@@ -1,6 +1,7 @@
 """The keys of a client over JSON: make another, see which there are, revoke one, replace all.
 
-No key makes one that opens more, or for longer, than itself.
+No key makes one that opens more, or for longer, than itself. It is judged with the client locked,
+because a rotation may have ended it since the request came.
 """
 
 import uuid
@@ -17,19 +18,20 @@ from ivr.api_keys import Scope
 from ivr.db.tables import ApiKey, KeyKind, utc_now
 from ivr.doors import cursor as pages
 from ivr.doors.credentials import (
-    Actor,
     Holder,
     IsAdmin,
     ReadsNamedClient,
     TheHolder,
     WritesNamedClient,
+    once_more,
 )
+from ivr.doors.key_first import KeyFirst
 from ivr.errors import Forbidden, NotFound
 from ivr.tenants import clients
 from ivr.web.body import Body
 from ivr.web.clients import NO_STORE, Name
 
-router = APIRouter(prefix="/api/v1/clients/{client_id}", tags=["clients"])
+router = APIRouter(prefix="/api/v1/clients/{client_id}", tags=["clients"], route_class=KeyFirst)
 
 log = structlog.get_logger(__name__)
 
@@ -127,9 +129,10 @@ async def make_key(
     request: Request, body: NewKey, client: WritesNamedClient, holder: TheHolder
 ) -> Response:
     """Make a key and show it, this once."""
-    _demand_no_more(holder, body)
-    now = utc_now()
     async with request.state["db"].for_tenant(client.id).write() as session:
+        await clients.locked(session, client.id)
+        _demand_no_more(await once_more(session, holder), body)
+        now = utc_now()
         row, key = api_keys.make(
             session,
             client.id,
@@ -162,16 +165,18 @@ async def revoke_key(
 
 @router.post("/rotate-api-key", response_model=Rotated, dependencies=[Depends(_demand_all)])
 async def rotate_api_key(
-    request: Request, client: WritesNamedClient, actor: Actor, body: Rotation | None = None
+    request: Request, client: WritesNamedClient, holder: TheHolder, body: Rotation | None = None
 ) -> Response:
     """Give a client another key; all its secret keys end when the grace is over."""
-    now, grace = utc_now(), timedelta(seconds=(body or Rotation()).grace_seconds)
+    grace = timedelta(seconds=(body or Rotation()).grace_seconds)
     async with request.state["db"].for_tenant(client.id).write() as session:
         tenant = await clients.locked(session, client.id)
+        _demand_all(await once_more(session, holder))
+        now = utc_now()
         row, key = await api_keys.rotate(
             session, tenant.id, kind=KeyKind.SECRET, name="rotated", now=now, grace=grace
         )
-        clients.note_change(tenant, ["api_key"], by=actor, now=now)
+        clients.note_change(tenant, ["api_key"], by=holder.actor, now=now)
     answer = Rotated(id=tenant.id, api_key=key, key_id=row.id, old_keys_end_at=now + grace)
     return Response(answer.model_dump_json(), headers=NO_STORE, media_type="application/json")
 

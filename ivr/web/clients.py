@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from ivr import api_keys
-from ivr.channels.json_door import sound
+from ivr.db.engine import storable
 from ivr.db.tables import KeyKind, Tenant, TenantStatus, utc_now
 from ivr.doors import cursor as pages
 from ivr.doors import preconditions
@@ -26,6 +26,7 @@ from ivr.doors.credentials import (
     ReadsNamedClient,
     WritesNamedClient,
 )
+from ivr.doors.key_first import KeyFirst
 from ivr.doors.preconditions import IfMatch, IfNoneMatch
 from ivr.doors.problems import problems_of
 from ivr.errors import Forbidden
@@ -37,7 +38,7 @@ from ivr.tenants.config import TenantConfig
 from ivr.tenants.hours import BusinessHours
 from ivr.web.body import Body
 
-router = APIRouter(prefix="/api/v1/clients", tags=["clients"])
+router = APIRouter(prefix="/api/v1/clients", tags=["clients"], route_class=KeyFirst)
 
 NO_STORE = {"Cache-Control": "no-store"}  # an answer with a key in it
 _LIST = "clients"
@@ -63,14 +64,14 @@ def _no_default(schema: dict[str, Any]) -> None:
 
 
 def _name(text: str) -> str:
-    if not (name := sound(text).strip()):
+    if not (name := storable(text).strip()):
         raise ValueError("expected a name")
     return name
 
 
 _unset: Any = Field(default=None, json_schema_extra=_no_default)  # left out; null is no value
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_name)]
-Word = Annotated[str, AfterValidator(sound), Field(min_length=1, max_length=100)]
+Word = Annotated[str, AfterValidator(storable), Field(min_length=1, max_length=100)]
 Slug = Annotated[str, Field(max_length=63, description="a-z, 0-9 and single hyphens")]
 Zone = Annotated[str, Field(max_length=100, description="such as Asia/Riyadh")]
 Numbers = Annotated[
@@ -154,8 +155,11 @@ async def create(request: Request, body: NewClient, actor: Admin) -> Response:
         _, key = api_keys.make(session, tenant.id, kind=KeyKind.SECRET, name="first key", now=now)
         shown = await _shown(session, tenant)
     answer = Created(**shown.model_dump(), api_key=key)
-    place = {"Location": f"{router.prefix}/{tenant.id}"}
-    return preconditions.answer(answer, status=201, headers={**NO_STORE, **place})
+    # The tag is that of the client, for the key is never shown again.
+    headers = {"Location": f"{router.prefix}/{tenant.id}", "ETag": preconditions.etag(shown)}
+    return Response(
+        answer.model_dump_json(), 201, {**NO_STORE, **headers}, media_type="application/json"
+    )
 
 
 @router.get("")

@@ -3,53 +3,34 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
 from ivr import conversations
-from ivr.channels.json_door import sound
 from ivr.conversations import Said
 from ivr.db.tables import Channel, Conversation, Role, Turn
+from ivr.doors.wire_values import Reason, Short, Words
 from ivr.leads.attention.talks import Talk, TalkStatus
 from ivr.messages.deliveries import Delivery, DeliveryStatus, TurnKey
-from ivr.messages.segments import LONGEST
 from ivr.web.body import Body
 from ivr.web.escalations import Shown as ShownEscalation
 
 Deliveries = Mapping[TurnKey, Delivery]
-
-_VISIBLE = r"[^\s\x00-\x1f]"  # blanks alone say nothing, and no database holds NUL
-
-Words = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, pattern=_VISIBLE, max_length=LONGEST),
-    AfterValidator(sound),
-]
-Who = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, pattern=_VISIBLE, max_length=100),
-    AfterValidator(sound),
-]
-Why = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, pattern=_VISIBLE, max_length=500),
-    AfterValidator(sound),
-]
 
 
 class NewMessage(Body):
     """What the contact is to read, and who writes it: without `author`, the key's own name."""
 
     message: Words
-    author: Who | None = None
+    author: Short | None = None
 
 
 class Escalate(Body):
     """Why a person is to take it, and who does so at once."""
 
-    reason: Why = "staff ask for it"
-    assignee: Who | None = None
+    reason: Reason = "staff ask for it"
+    assignee: Short | None = None
 
 
 class Message(BaseModel):

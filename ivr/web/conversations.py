@@ -19,6 +19,7 @@ from ivr.doors.credentials import (
 )
 from ivr.doors.cursor import Cursor, Limit, Moment, Number
 from ivr.doors.idempotency import Answered, IdempotencyKey, once
+from ivr.doors.key_first import KeyFirst
 from ivr.doors.problems import problems_of
 from ivr.errors import Conflict
 from ivr.leads.attention import escalations, replies, staff, talks
@@ -26,6 +27,7 @@ from ivr.leads.profile.tenant_profile import own
 from ivr.messages import deliveries
 from ivr.messages.rules import Policy
 from ivr.web import conversation_shapes as shapes
+from ivr.web.body import Body
 from ivr.web.conversation_shapes import (
     Conversations,
     ConversationShown,
@@ -39,23 +41,41 @@ from ivr.web.escalations import Shown as ShownEscalation
 FIRST = 200  # messages that come with their conversation
 _NEWEST, _ACTIVE, _MESSAGES = "conversations by start", "active conversations", "messages"
 
-router = APIRouter(prefix="/api/v1/conversations", tags=["conversations"])
+router = APIRouter(prefix="/api/v1/conversations", tags=["conversations"], route_class=KeyFirst)
 
 After = Annotated[int, Query(ge=-1, le=2**31 - 1, description="The last `position` that you have.")]
+
+
+class Part(Body):
+    """Which page of a list. Another name in the query is an error."""
+
+    limit: Limit = 50
+    cursor: Cursor = None
+
+
+class Filters(Part):
+    """Which conversations."""
+
+    channel: Channel | None = None
+    lead_id: uuid.UUID | None = None
+
+
+class Behind(Part):
+    """Which messages."""
+
+    after: After = -1
 
 
 @router.get("")
 async def list_(
     request: Request,
     tenant: ReadsConversations,
-    channel: Channel | None = None,
-    lead_id: uuid.UUID | None = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    filters: Annotated[Filters, Query()],
 ) -> Conversations:
     """List conversations, the last that began first."""
+    channel, lead_id, limit = filters.channel, filters.lead_id, filters.limit
     asked = [_NEWEST, channel, lead_id]
-    behind = cursors.decode(cursor, asked, tuple[Moment, uuid.UUID])
+    behind = cursors.decode(filters.cursor, asked, tuple[Moment, uuid.UUID])
     async with _db(request, tenant).read() as session:
         rows = await talks.by_start(
             session, tenant.id, channel=channel, lead_id=lead_id, behind=behind, count=limit + 1
@@ -66,13 +86,13 @@ async def list_(
 
 @router.get("/client/{client_id}/active")
 async def active(
-    request: Request, tenant: ReadsNamedConversations, limit: Limit = 50, cursor: Cursor = None
+    request: Request, tenant: ReadsNamedConversations, part: Annotated[Part, Query()]
 ) -> Conversations:
     """List the conversations of a client that are open or with a person, newest activity first."""
-    behind = cursors.decode(cursor, _ACTIVE, tuple[Moment, uuid.UUID])
+    behind = cursors.decode(part.cursor, _ACTIVE, tuple[Moment, uuid.UUID])
     async with _db(request, tenant).read() as session:
-        rows = await talks.active(session, tenant.id, behind=behind, count=limit + 1)
-        page, more = cursors.page(rows, limit, _ACTIVE, lambda found: (found[1], found[0].id))
+        rows = await talks.active(session, tenant.id, behind=behind, count=part.limit + 1)
+        page, more = cursors.page(rows, part.limit, _ACTIVE, lambda found: (found[1], found[0].id))
         return await _briefs(session, [row for row, _ in page], more)
 
 
@@ -94,14 +114,12 @@ async def messages(
     request: Request,
     tenant: ReadsConversations,
     conversation_id: uuid.UUID,
-    after: After = -1,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    part: Annotated[Behind, Query()],
 ) -> Messages:
     """List what was said, from the beginning or behind the position `after`."""
     async with _db(request, tenant).read() as session:
         row = await talks.find(session, tenant.id, conversation_id)
-        turns, more = await _page(session, row, limit, after=after, cursor=cursor)
+        turns, more = await _page(session, row, part.limit, after=part.after, cursor=part.cursor)
         became = await _deliveries(session, *turns)
     return Messages(items=[shapes.message(row, turn, became) for turn in turns], next_cursor=more)
 

@@ -5,27 +5,33 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from ivr import conversations
 from ivr.db.tables import Escalation, Tenant, utc_now
 from ivr.doors import cursor as cursors
 from ivr.doors.credentials import ReadsConversations, WritesConversations
 from ivr.doors.cursor import Cursor, Limit, Moment
+from ivr.doors.key_first import KeyFirst
 from ivr.doors.problems import problems_of
+from ivr.doors.wire_values import Short, Words
 from ivr.leads.attention import escalations, replies
 from ivr.messages import rules
+from ivr.web.body import Body
 
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1600)]
-Who = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-
-router = APIRouter(prefix="/api/v1/escalations", tags=["escalations"])
+router = APIRouter(prefix="/api/v1/escalations", tags=["escalations"], route_class=KeyFirst)
 
 
-class By(BaseModel):
+class By(Body):
     """Who does it."""
 
-    assignee: Who
+    assignee: Short
+
+
+class Taking(By):
+    """Who takes it."""
+
+    instead_of: Short | None = Field(None, description="who has it, to take it over from them")
 
 
 class Resolution(By):
@@ -59,6 +65,14 @@ class Shown(BaseModel):
     resolution: str | None
 
 
+class Filters(Body):
+    """Which ones, and how many at once. Another name is an error."""
+
+    everything: bool = Field(False, alias="all", description="those that are over as well")
+    limit: Limit = cursors.MOST_AT_ONCE
+    cursor: Cursor = None
+
+
 class Listed(BaseModel):
     """A page of what was asked for, oldest first."""
 
@@ -70,16 +84,15 @@ async def list_(
     request: Request,
     response: Response,
     tenant: ReadsConversations,
-    everything: Annotated[bool, Query(alias="all")] = False,
-    limit: Limit = cursors.MOST_AT_ONCE,
-    cursor: Cursor = None,
+    filters: Annotated[Filters, Query()],
 ) -> Listed:
     """Return those that are open, with `?all=true` also those that are over.
 
     While there are more, the header `Link` has the next page.
     """
+    everything, limit = filters.everything, filters.limit
     asked = ["escalations", everything]
-    behind = cursors.decode(cursor, asked, tuple[Moment, UUID])
+    behind = cursors.decode(filters.cursor, asked, tuple[Moment, UUID])
     async with request.state["db"].for_tenant(tenant.id).read() as session:
         rows = await escalations.of_tenant(
             session, tenant.id, include_done=everything, limit=limit + 1, behind=behind
@@ -91,11 +104,21 @@ async def list_(
 
 
 @router.post("/{escalation_id}/take", responses=problems_of(409))
-async def take(request: Request, tenant: WritesConversations, escalation_id: UUID, by: By) -> Shown:
-    """Take it: the assistant is silent, the lead is handed off; 409 when somebody else has it."""
+async def take(
+    request: Request, tenant: WritesConversations, escalation_id: UUID, by: Taking
+) -> Shown:
+    """Take it: the assistant is silent, the lead is handed off; 409 when somebody else has it.
+
+    With `instead_of` it is taken over from who is named there; 409 when they have it no more.
+    """
     async with request.state["db"].for_tenant(tenant.id).write() as session:
         row = await escalations.take(
-            session, tenant.id, str(escalation_id), by.assignee, now=utc_now()
+            session,
+            tenant.id,
+            str(escalation_id),
+            by.assignee,
+            instead_of=by.instead_of,
+            now=utc_now(),
         )
         return _shown(row)
 
@@ -104,7 +127,7 @@ async def take(request: Request, tenant: WritesConversations, escalation_id: UUI
 async def give_back(
     request: Request, tenant: WritesConversations, escalation_id: UUID, by: By
 ) -> Shown:
-    """Let the assistant answer again; once more does nothing."""
+    """Let the assistant answer again; once more does nothing. 409 when somebody else has it."""
     async with request.state["db"].for_tenant(tenant.id).write() as session:
         row = await escalations.give_back(
             session, tenant.id, str(escalation_id), by.assignee, now=utc_now()
@@ -116,7 +139,7 @@ async def give_back(
 async def resolve(
     request: Request, tenant: WritesConversations, escalation_id: UUID, how: Resolution
 ) -> Shown:
-    """Note that it is dealt with; the lead stays with staff."""
+    """Note that it is dealt with; the lead stays with staff. 409 when somebody else has it."""
     async with request.state["db"].for_tenant(tenant.id).write() as session:
         row = await escalations.resolve(
             session, tenant.id, str(escalation_id), how.assignee, note=how.note, now=utc_now()

@@ -12,15 +12,20 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ivr.db.engine import despite_races
 from ivr.db.tables import Lead, Tenant, utc_now
 from ivr.doors import cursor as cursors
-from ivr.doors.credentials import ReadsLeads, WritesLeads
+from ivr.doors import wire_values
+from ivr.doors.credentials import Actor, ReadsLeads, WritesLeads
 from ivr.doors.cursor import Cursor, Moment
+from ivr.doors.key_first import KeyFirst
 from ivr.errors import IvrError, NotFound
 from ivr.leads.attention import review
 from ivr.leads.delivery.handover import profile_of
 from ivr.leads.profile import Profile
 from ivr.leads.progress import funnel, funnel_analysis, stages
+from ivr.leads.progress.moves import Cause
+from ivr.web.body import Body
 
 MOST_AT_ONCE = 500
 # The stages of the owner's guide, which profile `courses` has; every profile may have its own.
@@ -34,9 +39,8 @@ GUIDE_STAGES = (
     "ENROLLED",
     "LOST",
 )
-ACTOR = "api"
 
-router = APIRouter(tags=["funnel"])
+router = APIRouter(tags=["funnel"], route_class=KeyFirst)
 
 _STAGE: dict[str, Any] = {
     "description": "A stage of the profile; of `courses`: " + ", ".join(GUIDE_STAGES),
@@ -48,9 +52,7 @@ NewStage = Annotated[str, Query(**_STAGE)]
 Pipeline = Annotated[
     str | None, Query(description="The key of a profile; your own one without it.")
 ]
-Reason = Annotated[
-    str, Query(min_length=1, max_length=500, description="Why; kept in the history.")
-]
+Reason = Annotated[wire_values.Reason, Query(description="Why; kept in the history.")]
 
 
 class _Shown(BaseModel):
@@ -58,9 +60,9 @@ class _Shown(BaseModel):
 
 
 class LeadItem(_Shown):
-    """One lead in a list."""
+    """One lead in a list; its conversation is null when that proved to be with somebody else."""
 
-    conversation_id: uuid.UUID
+    conversation_id: uuid.UUID | None
     stage: str
     stage_updated_at: datetime
     created_at: datetime
@@ -139,13 +141,13 @@ class StageAnalytics(_Shown):
     slowest: str | None
 
 
-class BulkMove(BaseModel):
+class BulkMove(Body):
     """Leads to be put into a stage, named by themselves or by a conversation of theirs."""
 
-    conversation_ids: list[str] = Field(default=[], max_length=MOST_AT_ONCE)
+    conversation_ids: list[wire_values.Name] = Field(default=[], max_length=MOST_AT_ONCE)
     lead_ids: list[uuid.UUID] = Field(default=[], max_length=MOST_AT_ONCE)
-    new_stage: str
-    reason: str = Field(default="set by hand", min_length=1, max_length=500)
+    new_stage: wire_values.Name
+    reason: wire_values.Reason = "set by hand"
 
     @model_validator(mode="after")
     def _one_kind(self) -> "BulkMove":
@@ -219,6 +221,7 @@ async def conversation_stage(
 async def update_stage(
     request: Request,
     tenant: WritesLeads,
+    actor: Actor,
     conversation_id: str,
     new_stage: NewStage,
     reason: Reason = "set by hand",
@@ -227,20 +230,24 @@ async def update_stage(
     async with request.state["db"].for_tenant(tenant.id).write() as session:
         found, lead = await funnel.conversation_of(session, tenant.id, conversation_id, lock=True)
         profile = profile_of(request.state["profiles"], tenant, lead)
-        await _pin(session, lead, profile, new_stage, reason)
+        await _pin(session, lead, profile, new_stage, Cause(actor, reason, utc_now()))
         return StageUpdated(conversation_id=found.id, new_stage=lead.stage)
 
 
 @router.post("/api/v1/conversations/{conversation_id}/release-stage")
 async def release_stage(
-    request: Request, tenant: WritesLeads, conversation_id: str, reason: Reason = "let go by hand"
+    request: Request,
+    tenant: WritesLeads,
+    actor: Actor,
+    conversation_id: str,
+    reason: Reason = "let go by hand",
 ) -> ConversationStage:
     """Let the stage follow from what is known again, after it was set by hand."""
     profiles = request.state["profiles"]
     async with request.state["db"].for_tenant(tenant.id).write() as session:
         found, lead = await funnel.conversation_of(session, tenant.id, conversation_id, lock=True)
         profile, now = profile_of(profiles, tenant, lead), utc_now()
-        await stages.unpin(session, lead, profile, actor=ACTOR, reason=reason, now=now)
+        await stages.unpin(session, lead, profile, actor=actor, reason=reason, now=now)
         await review.let_go(session, lead, profile, now=now)
         data = await funnel.data_of(session, profiles, tenant, lead)
         return ConversationStage(conversation_id=found.id, stage=lead.stage, lead_data=data)
@@ -276,10 +283,12 @@ async def stage_analytics(
 
 
 @router.post("/api/v1/leads/bulk-stage")
-async def bulk_stage(request: Request, tenant: WritesLeads, wanted: BulkMove) -> BulkMoved:
+async def bulk_stage(
+    request: Request, tenant: WritesLeads, actor: Actor, wanted: BulkMove
+) -> BulkMoved:
     """Put many leads into a stage, each for itself: what is wrong with one stops no other."""
     names = list(dict.fromkeys(wanted.conversation_ids or map(str, wanted.lead_ids)))
-    results = [await _move_one(request, tenant, wanted, name) for name in names]
+    results = [await _result(request.state, tenant, actor, wanted, name) for name in names]
     updated = sum(result.ok for result in results)
     return BulkMoved(
         new_stage=wanted.new_stage,
@@ -289,15 +298,24 @@ async def bulk_stage(request: Request, tenant: WritesLeads, wanted: BulkMove) ->
     )
 
 
-async def _move_one(request: Request, tenant: Tenant, wanted: BulkMove, name: str) -> BulkResult:
+async def _result(
+    state: Any, tenant: Tenant, actor: str, wanted: BulkMove, name: str
+) -> BulkResult:
     try:
-        async with request.state["db"].for_tenant(tenant.id).write() as session:
-            lead = await _lead(session, tenant, wanted, name)
-            profile = profile_of(request.state["profiles"], tenant, lead)
-            await _pin(session, lead, profile, wanted.new_stage, wanted.reason)
-            return BulkResult(id=name, ok=True, stage=lead.stage)
+        stage = await despite_races(lambda: _moved(state, tenant, actor, wanted, name))
     except IvrError as exc:
         return BulkResult(id=name, ok=False, error=str(exc))
+    return BulkResult(id=name, ok=True, stage=stage)
+
+
+async def _moved(state: Any, tenant: Tenant, actor: str, wanted: BulkMove, name: str) -> str:
+    """Move one lead in a transaction of its own; return the stage where it stands then."""
+    async with state["db"].for_tenant(tenant.id).write() as session:
+        lead = await _lead(session, tenant, wanted, name)
+        profile = profile_of(state["profiles"], tenant, lead)
+        cause = Cause(actor, wanted.reason, utc_now())
+        await _pin(session, lead, profile, wanted.new_stage, cause)
+        return lead.stage
 
 
 async def _lead(session: AsyncSession, tenant: Tenant, wanted: BulkMove, name: str) -> Lead:
@@ -311,8 +329,9 @@ async def _lead(session: AsyncSession, tenant: Tenant, wanted: BulkMove, name: s
 
 
 async def _pin(
-    session: AsyncSession, lead: Lead, profile: Profile, stage: str, reason: str
+    session: AsyncSession, lead: Lead, profile: Profile, stage: str, cause: Cause
 ) -> None:
-    now = utc_now()
-    await stages.pin(session, lead, profile, stage, actor=ACTOR, reason=reason, now=now)
-    await review.let_go(session, lead, profile, now=now)
+    await stages.pin(
+        session, lead, profile, stage, actor=cause.actor, reason=cause.reason, now=cause.now
+    )
+    await review.let_go(session, lead, profile, now=cause.now)

@@ -12,8 +12,9 @@ from ivr.db import Database
 from ivr.db.tables import Channel, Lifecycle, Tenant
 from ivr.doors import cursor as cursors
 from ivr.doors.credentials import ReadsLeads, ReadsNamedLeads
-from ivr.doors.cursor import Cursor, Limit, Moment, Number, Word
+from ivr.doors.cursor import Cursor, Limit, Moment, Number
 from ivr.doors.problems import problems_of
+from ivr.doors.wire_values import Short, Sound
 from ivr.leads.attention.changes import STATUSES
 from ivr.leads.progress import listing
 from ivr.leads.progress.listing import Sort, Wanted
@@ -22,8 +23,7 @@ from ivr.web.lead_shapes import LeadBrief, ScoreLabel, briefs
 
 router = APIRouter(prefix="/api/v1/leads", tags=["leads"])
 
-Short = Annotated[Word, Field(min_length=1, max_length=100)]
-Text = Annotated[Word, Field(min_length=1, max_length=200)]
+Sought = Annotated[str, Field(min_length=1, max_length=200), Sound]
 Points = Annotated[int, Field(ge=0, le=100)]
 
 
@@ -61,7 +61,7 @@ class Filters(Body):
     created_after: Moment | None = Field(None, description="then or later")
     created_before: Moment | None = None
     open: bool | None = None
-    q: Text | None = Field(
+    q: Sought | None = Field(
         None,
         description="the beginnings of words of the name; the beginning of the e-mail address, "
         "with its @; the last four or more digits of the number; the id of the lead, or of one "
@@ -85,6 +85,14 @@ class HotSort(StrEnum):
     BEST = "-score"
 
 
+class HotFilters(Body):
+    """In which order the hot ones come, and which page."""
+
+    sort: HotSort = HotSort.NEWEST
+    limit: Limit = 50
+    cursor: Cursor = None
+
+
 class Leads(BaseModel):
     """A page. It may be shorter than was asked for: there are more while `next_cursor` is set."""
 
@@ -104,13 +112,11 @@ async def list_(
 async def hot(
     request: Request,
     tenant: ReadsNamedLeads,
-    sort: HotSort = HotSort.NEWEST,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    filters: Annotated[HotFilters, Query()],
 ) -> Leads:
     """List a client's hot leads that are still open, the newest first, or the best."""
-    wanted = Wanted(category=listing.HOT, is_open=True, sort=Sort(sort))
-    return await _page(request, tenant, wanted, limit, cursor)
+    wanted = Wanted(category=listing.HOT, is_open=True, sort=Sort(filters.sort))
+    return await _page(request, tenant, wanted, filters.limit, filters.cursor)
 
 
 async def _page(

@@ -9,17 +9,18 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ivr.channels.json_door import Name, Text, sound
-from ivr.db.engine import despite_races
+from ivr.db.engine import despite_races, storable
 from ivr.db.tables import Lead, Tenant, utc_now
 from ivr.doors import idempotency, preconditions
 from ivr.doors.credentials import Actor, ReadsLeads, WritesLeads
 from ivr.doors.idempotency import Answered, IdempotencyKey
+from ivr.doors.key_first import KeyFirst
 from ivr.doors.preconditions import IfMatch, IfNoneMatch
 from ivr.doors.problems import problems_of
+from ivr.doors.wire_values import Name, Reason, Short, Text, Typed, Value
 from ivr.leads import entry, one_lead
 from ivr.leads.attention import changes, hand_offs, hot_leads
 from ivr.leads.attention import staff as duty
@@ -40,14 +41,9 @@ MOST_FIELDS = 50
 BY_HAND = "set by hand"
 PREFIX = "/api/v1/leads"
 
-router = APIRouter(prefix=PREFIX, tags=["leads"])
+router = APIRouter(prefix=PREFIX, tags=["leads"], route_class=KeyFirst)
 
-Short = Annotated[Name, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-Reason = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-Typed = Annotated[Text, StringConstraints(strip_whitespace=True, max_length=2000)]
-# Numbers and ticks come as such; a field takes words.
-Value = Typed | bool | int | float | None
-Values = Annotated[dict[Name, Value], Field(max_length=MOST_FIELDS)]
+Values = Annotated[dict[Name, Value | None], Field(max_length=MOST_FIELDS)]
 
 
 class NewLead(Body):
@@ -86,7 +82,7 @@ def _as_score(given: object) -> object:
     """A number or a word; not a truth, which is a number to Python."""
     if isinstance(given, bool) or not isinstance(given, int | str | None):
         raise ValueError("expected 0 to 100, or HOT, WARM, COLD or UNSCORED")
-    return sound(given) if isinstance(given, str) else given
+    return storable(given) if isinstance(given, str) else given
 
 
 class NewScore(Body):

@@ -4,10 +4,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from ivr.doors import credentials
+from ivr.doors.key_first import asks_for_a_key
 from ivr.doors.problems import problems_of
 
 _VERBS = frozenset({"get", "post", "put", "patch", "delete"})
@@ -53,7 +52,7 @@ def operation_id(route: APIRoute) -> str:
 def documented(api: FastAPI, routers: Sequence[APIRouter]) -> Callable[[], dict[str, Any]]:
     """Return what makes the document, once."""
     of_fastapi = api.openapi
-    locked = {operation_id(route) for route in _routes(routers) if _asks_for_a_key(route)}
+    locked = {operation_id(route) for route in _routes(routers) if asks_for_a_key(route)}
 
     def document() -> dict[str, Any]:
         if api.openapi_schema is None:
@@ -67,20 +66,6 @@ def documented(api: FastAPI, routers: Sequence[APIRouter]) -> Callable[[], dict[
 def _routes(routers: Sequence[APIRouter]) -> Iterator[APIRoute]:
     for router in routers:
         yield from (route for route in router.routes if isinstance(route, APIRoute))
-
-
-def _asks_for_a_key(route: APIRoute) -> bool:
-    return any(_is_of_credentials(one) for one in _within(route.dependant))
-
-
-def _within(dependant: Dependant) -> Iterator[Dependant]:
-    for one in dependant.dependencies:
-        yield one
-        yield from _within(one)
-
-
-def _is_of_credentials(dependant: Dependant) -> bool:
-    return getattr(dependant.call, "__module__", None) == credentials.__name__
 
 
 def _complete(document: dict[str, Any], locked: Collection[str]) -> None:

@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
-from ivr.channels.json_door import sound
 from ivr.db.tables import QualificationRule, Tenant, utc_now
 from ivr.doors.credentials import ReadsNamedClient, WritesNamedClient
+from ivr.doors.key_first import KeyFirst
+from ivr.doors.wire_values import Short, Sound, finite
 from ivr.leads.profile import Profile, tenant_profile
 from ivr.leads.progress import qualification, qualification_rules
 from ivr.leads.progress.qualification import Op
@@ -20,14 +21,13 @@ from ivr.web.body import Body
 router = APIRouter(
     prefix="/api/v1/clients/{client_id}/qualification-rules",
     tags=["qualification rules"],
+    route_class=KeyFirst,
 )
 
-Sound = AfterValidator(sound)
-Stripped = AfterValidator(str.strip)
-Name = Annotated[str, Sound, Stripped, Field(min_length=1, max_length=100)]
-Reason = Annotated[str, Sound, Stripped, Field(max_length=300)]
-Text = Annotated[str, Sound, Field(max_length=LONGEST)]
-Value = Text | int | float | bool
+Key = Annotated[str, Field(min_length=1, max_length=40), Sound]
+Why = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), Sound]
+Operand = Annotated[str, Field(max_length=LONGEST), Sound]
+Value = Annotated[Operand | int | float | bool, BeforeValidator(finite)]
 Outcome = Literal["QUALIFIED", "NURTURING", "DISQUALIFIED"]
 Position = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -35,7 +35,7 @@ Position = Annotated[int, Field(ge=1, le=10_000)]
 class Condition(Body):
     """One comparison of a field of the profile, or of `channel`, `score` or `stage`."""
 
-    field: Annotated[str, Field(min_length=1, max_length=40)]
+    field: Key
     op: Op
     value: Value | Annotated[list[Value], Field(max_length=MOST_VALUES)] | None = Field(
         None, description="a list for `one_of`, nothing for `known` and `unknown`"
@@ -55,10 +55,10 @@ class Conditions(Body):
 class NewRule(Body):
     """A rule to be added; without `position` behind all others."""
 
-    name: Name
+    name: Short
     conditions: Conditions
     outcome: Outcome
-    reason: Reason = ""
+    reason: Why = ""
     position: Position | None = None
     is_active: bool = True
 
@@ -66,10 +66,10 @@ class NewRule(Body):
 class Changes(Body):
     """What is to be different; all the rest stays."""
 
-    name: Name = ""
+    name: Short = ""
     conditions: Conditions = Conditions(all=None, any=None)
     outcome: Outcome = "QUALIFIED"
-    reason: Reason = ""
+    reason: Why = ""
     position: Position = 1
     is_active: bool = True
 
@@ -100,10 +100,10 @@ class Listed(BaseModel):
 class Trial(Body):
     """What would be known of a lead."""
 
-    fields: Annotated[dict[Annotated[str, Field(max_length=40)], Value], Field(max_length=100)] = {}
-    channel: Text | None = None
+    fields: Annotated[dict[Key, Value], Field(max_length=100)] = {}
+    channel: Operand | None = None
     score: int | None = None
-    stage: Text | None = None
+    stage: Operand | None = None
 
 
 class Verdict(BaseModel):

@@ -18,6 +18,13 @@ def test_a_minutes_worth_may_come_at_once_and_not_one_more(quota: int) -> None:
     assert requests.take("b", now=1000.0).wait_seconds == 0, "everybody has their own"
 
 
+def test_a_clock_that_passes_a_power_of_two_adds_no_second() -> None:
+    """The sum is rounded there, and a third of a minute becomes a little more than 20 s."""
+    left = Allowance("key", 3).take("a", now=2**13 - 5.123456789)
+    assert left.reset_seconds > 20
+    assert left.headers["RateLimit"] == '"key";r=2;t=20'
+
+
 def test_who_waits_as_told_may_come_again() -> None:
     requests = Allowance("key", 6)
     for _ in range(6):

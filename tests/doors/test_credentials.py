@@ -15,6 +15,7 @@ from ivr.api_keys import Scope
 from ivr.channels import chat_messages
 from ivr.db import Database
 from ivr.db.tables import ApiKey, KeyKind, utc_now
+from ivr.doors import credentials
 from ivr.doors.credentials import Actor, ReadsLeads
 from ivr.web import clients, escalations
 from tests.leads.cast import until
@@ -152,6 +153,43 @@ async def test_a_key_that_is_over_is_answered_as_one_that_never_was(
         for answer in answers:
             assert (answer.status_code, answer.text) == (401, answers[0].text)
             assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_the_body_of_who_has_no_good_key_is_not_read(sqlite_db: Database) -> None:
+    async with whole(sqlite_db) as house:
+        read = []
+
+        async def body() -> AsyncIterator[bytes]:
+            read.append("some")
+            yield b"{}"
+
+        path, headers = f"/api/v1/clients/{house.tenant.id}", {"Content-Type": "application/json"}
+        for wrong in ("", "ivr_sk_nobody"):
+            answer = await house.client.patch(
+                path, content=body(), headers={**headers, "X-API-Key": wrong}
+            )
+            assert (answer.status_code, read) == (401, [])
+        assert (await house.client.patch(path, content=body(), headers=headers)).is_success and read
+
+
+async def test_a_key_that_ends_while_its_request_comes_in_opens_nothing(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request may be begun, and its body kept back until long after the key was revoked."""
+    monkeypatch.setattr(credentials, "FRESH_SECONDS", 0)
+    async with whole(db) as house:
+
+        async def body() -> AsyncIterator[bytes]:
+            async with house.db.write() as session:
+                await session.exec(update(ApiKey).values(revoked_at=utc_now()))
+            yield b'{"config": {"tone": "mine"}}'
+
+        answer = await house.client.patch(
+            f"/api/v1/clients/{house.tenant.id}",
+            content=body(),
+            headers={"Content-Type": "application/json"},
+        )
+        assert answer.status_code == 401, answer.text
 
 
 async def test_who_did_it_is_told_by_the_beginning_of_the_key(sqlite_db: Database) -> None:

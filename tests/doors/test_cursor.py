@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ivr.doors import cursor as cursors
-from ivr.doors.cursor import Moment, Number, Word
+from ivr.doors.cursor import Moment, Number
 from ivr.errors import BadRequest
 
 ASKED = ["leads", "-created_at", {"stage": "NEW"}]
@@ -83,10 +83,6 @@ def test_no_text_does_worse_than_be_refused(cursor: str) -> None:
 def test_a_number_that_no_database_holds_is_refused() -> None:
     with pytest.raises(BadRequest):
         cursors.decode(made(2**31), ASKED, tuple[Number])
-
-
-def test_a_word_comes_without_what_no_database_holds() -> None:
-    assert cursors.decode(made("a\0b"), ASKED, tuple[Word]) == ("ab",)
 
 
 @pytest.mark.parametrize(("rows", "shown"), [(0, 0), (2, 2), (3, 2)])

@@ -1,5 +1,7 @@
 """Who asks too often is told when to come again, and nobody else feels it."""
 
+from typing import Any
+
 import pytest
 
 from tests.doors.served import MISTYPED, Served, served
@@ -65,6 +67,40 @@ async def test_a_key_in_use_is_not_shut_out_by_who_guesses_beside_it(sqlite_url:
         guesses = await _statuses(house, 4, "/leads/stats", key=MISTYPED, at=OFFICE)
         assert guesses == [401, 401, 429, 429]
         assert await _statuses(house, 2, "/leads/stats", key=house.secret, at=OFFICE) == [200] * 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "said"),
+    [
+        ("POST", "/api/v1/leads", [401] * 3),  # then its wrong keys are used up
+        ("POST", "/api/v1/clients", [401] * 3),
+        ("GET", "/openapi.json", [200] * 5),
+        ("GET", "/nowhere", [404] * 5),
+    ],
+    ids=["lead", "client", "open-page", "no-page"],
+)
+async def test_another_key_each_time_lets_nobody_ask_more_often(
+    sqlite_url: str, method: str, path: str, said: list[int]
+) -> None:
+    limits = {f"rate_limit_{what}_per_minute": 5 for what in ("key", "intake", "address")}
+    async with served(sqlite_url, rate_limit_failures_per_minute=3, **limits) as house:
+        broken: dict[str, Any] = {"headers": {"Content-Type": "application/json"}, "content": "{"}
+        more = broken if method == "POST" else {}
+        statuses = [
+            (await house.ask(method, path, key=key, at=ATTACKER, **more)).status_code
+            for key in (f"{MISTYPED[:-2]}{number:02}" for number in range(12))
+        ]
+        assert statuses == said + [429] * (12 - len(said))
+        assert await _statuses(house, 2, "/leads/stats", key=house.secret, at=OFFICE) == [200] * 2
+
+
+async def test_a_key_counts_for_its_address_until_it_was_right(sqlite_url: str) -> None:
+    async with served(sqlite_url, rate_limit_address_per_minute=2) as house:
+        assert await _statuses(house, 4, "/leads/stats", key=house.secret, at=OFFICE) == [200] * 4
+        assert await _statuses(house, 2, "/widget.js", at=OFFICE) == [200, 429]
+        assert await _statuses(house, 1, "/leads/stats", key=house.secret, at=OFFICE) == [200]
+        new = await house.ask("GET", "/leads/stats", key=MISTYPED, at=OFFICE)
+        assert new.status_code == 429 and new.headers["ratelimit-policy"].startswith('"address"')
 
 
 async def test_a_page_without_keys_proves_none(sqlite_url: str) -> None:

@@ -16,9 +16,13 @@ def database_url(sqlite_url: str) -> str:
     return sqlite_url
 
 
-@pytest.mark.parametrize("credential", ["none", "unknown", "malformed"])
+BAD_KEYS = {"none": None, "unknown": "ivr_sk_" + "a" * 43, "malformed": "x"}
+UNREADABLE = {"no-json": b"{", "no-text": b'{"name": "\xff"}', "too-deep": b"[" * 60_000}
+
+
+@pytest.mark.parametrize("credential", BAD_KEYS)
 async def test_without_a_good_key_every_route_says_the_same(town: Town, credential: str) -> None:
-    key = {"none": None, "unknown": "ivr_sk_" + "a" * 43, "malformed": "x"}[credential]
+    key = BAD_KEYS[credential]
     answers = set()
     for line in LINES:
         for things in (town.theirs.things, nobody()):
@@ -27,6 +31,19 @@ async def test_without_a_good_key_every_route_says_the_same(town: Town, credenti
             answers.add((answer.status_code, json.dumps(answer.json()["detail"])))
     assert {status for status, _ in answers} == {401}
     assert len(answers) == 1, "nothing depends on what was asked for"
+
+
+@pytest.mark.parametrize("credential", BAD_KEYS)
+async def test_without_a_good_key_it_does_not_matter_what_the_body_is(
+    town: Town, credential: str
+) -> None:
+    for line in (line for line in LINES if line.body is not None):
+        request = line.request(town.theirs.things)
+        del request["json"]
+        request["headers"]["Content-Type"] = "application/json"
+        for name, body in UNREADABLE.items():
+            answer = await town.ask(key=BAD_KEYS[credential], content=body, **request)
+            assert answer.status_code == 401, f"{line.name}, {name}: {answer.text}"
 
 
 async def test_the_admin_key_opens_clients_and_nobodys_leads(town: Town) -> None:

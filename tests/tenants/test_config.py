@@ -237,6 +237,17 @@ def test_what_is_not_sent_stays_and_null_removes() -> None:
     assert tenant.config == {"escalation": {"most_exchanges": 9}, "policy": "strict"}
 
 
+def test_the_words_of_one_language_are_removed_by_null() -> None:
+    tenant = client(
+        texts={"ar": {"greeting": "أهلًا", "closing": "مع السلامة"}, "es": {"greeting": "Hola"}}
+    )
+    set_(tenant, texts={"ar": {"closing": None}, "es": None, "fr": None})
+    assert tenant.config == {"texts": {"ar": {"greeting": "أهلًا"}}}
+    assert "es" not in profile_of(tenant).texts
+    set_(tenant, texts={"ar": None})
+    assert profile_of(tenant).texts == profile_of(client()).texts
+
+
 def test_secrets_are_sealed_and_never_shown_again() -> None:
     account = {"name": "npa", "base_url": "https://npa.example", "username": "me"}
     tenant = client("powersports", target={**account, "password": "hunter2"})

@@ -1,5 +1,8 @@
 """Whose call is it?"""
 
+from datetime import timedelta
+
+import pytest
 import structlog
 
 from ivr import tenants
@@ -61,6 +64,42 @@ async def test_numbers_that_an_operator_gave_to_the_default_tenant_stay(db: Data
     assert {row.number for row in await rows(db, PhoneNumber)} == {"+18005550000", "+18005550001"}
     unset = await tenants.ensure_default(db, settings_for(db.url), now=NOW)
     assert unset.phone_number == "+18005550000", "without the setting the operator decides"
+
+
+@pytest.mark.parametrize(
+    ("given", "setting", "left"),
+    [
+        (["+18005550002"], "+18005550000", {"+18005550000", "+18005550002"}),
+        (["+18005550002", "+18005550000"], "+18005550001", {"+18005550001", "+18005550002"}),
+        (["+18005550002"], "+18005550001", {"+18005550001", "+18005550002"}),
+    ],
+    ids=["instead", "beside", "instead-and-then-another"],
+)
+async def test_a_start_takes_away_no_number_that_the_setting_did_not_name(
+    db: Database, given: list[str], setting: str, left: set[str]
+) -> None:
+    """The operator gives numbers to `default`, and then it starts anew."""
+    first = settings_for(db.url, twilio_phone_number="+18005550000")
+    default = await tenants.ensure_default(db, first, now=NOW)
+    async with db.write() as session:
+        tenant = await clients.locked(session, default.id)
+        await clients.set_numbers(session, tenant, given, now=NOW + timedelta(days=1))
+    later = settings_for(db.url, twilio_phone_number=setting)
+    for days in (2, 3):
+        again = await tenants.ensure_default(db, later, now=NOW + timedelta(days=days))
+        assert again.phone_number == setting
+        assert {row.number for row in await rows(db, PhoneNumber)} == left
+
+
+async def test_a_number_given_before_there_was_a_setting_stays(db: Database) -> None:
+    default = await tenants.ensure_default(db, settings_for(db.url), now=NOW)
+    async with db.write() as session:
+        tenant = await clients.locked(session, default.id)
+        await clients.set_numbers(session, tenant, ["+18005550002"], now=NOW + timedelta(days=1))
+    for number in ("+18005550000", "+18005550001"):
+        settings = settings_for(db.url, twilio_phone_number=number)
+        await tenants.ensure_default(db, settings, now=NOW + timedelta(days=2))
+        assert {row.number for row in await rows(db, PhoneNumber)} == {number, "+18005550002"}
 
 
 async def test_the_setting_takes_no_number_from_another_client_and_says_so(db: Database) -> None:

@@ -12,7 +12,9 @@ from starlette.types import Receive, Scope, Send
 from ivr import api_keys
 from ivr.db import Database
 from ivr.db.tables import KeyKind, Tenant
+from ivr.leads.attention import tasks
 from ivr.leads.profile import load_profile
+from ivr.messages.outbox import Outbox
 from ivr.runtime import Background
 from ivr.settings import Settings
 from ivr.web import funnel
@@ -62,6 +64,7 @@ async def interface(db: Database, tenant: Tenant, *routers: APIRouter) -> AsyncI
             "db": db,
             "profiles": load_profile,
             "background": background,
+            "outbox": Outbox(db, None, on_undeliverable=tasks.write_back),
             "settings": settings,
             "secret_key": SECRET_KEY,
         }

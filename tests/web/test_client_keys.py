@@ -1,5 +1,8 @@
 """The keys of a client over HTTP: made, listed, revoked, replaced, never more than their maker."""
 
+import asyncio
+import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -191,3 +194,48 @@ async def test_a_key_that_ends_or_opens_less_makes_no_new_one_for_all(db: Databa
         await it.post(f"{one}/rotate-api-key", key=some, status=403)
         await it.post(f"{one}/rotate-api-key")
         await it.post(f"{one}/rotate-api-key", key=made["api_key"], status=403)
+
+
+@pytest.mark.parametrize(
+    ("what", "grace_seconds", "status"),
+    [
+        ("rotate-api-key", 0, 401),
+        ("rotate-api-key", 3600, 403),
+        ("keys", 0, 401),
+        ("keys", 60, 403),
+    ],
+)
+async def test_a_key_that_was_replaced_meanwhile_makes_no_other(
+    db: Database, what: str, grace_seconds: int, status: int
+) -> None:
+    """It is good when the request begins, and is replaced before its body is there."""
+    async with office(db) as it:
+        made = await it.make()
+        one = f"{CLIENTS}/{made['id']}"
+        body = {"grace_seconds": 0} if what == "rotate-api-key" else {"name": "mine"}
+
+        async def slowly() -> AsyncIterator[bytes]:
+            await it.post(f"{one}/rotate-api-key", json={"grace_seconds": grace_seconds})
+            yield json.dumps(body).encode()
+
+        headers = {"Content-Type": "application/json"}
+        await it.ask(
+            "POST",
+            f"{one}/{what}",
+            key=made["api_key"],
+            content=slowly(),
+            headers=headers,
+            status=status,
+        )
+        assert len((await it.get(f"{one}/keys"))["items"]) == 2, "the first one, and the owner's"
+
+
+async def test_of_rotations_at_once_with_one_key_the_first_one_counts(db: Database) -> None:
+    async with office(db) as it:
+        made = await it.make()
+        path, headers = f"{CLIENTS}/{made['id']}/rotate-api-key", {"X-API-Key": made["api_key"]}
+        asked = {"json": {"grace_seconds": 0}, "headers": headers}
+        answers = await asyncio.gather(*(it.client.post(path, **asked) for _ in range(4)))
+        assert sorted(answer.status_code for answer in answers) == [200, 401, 401, 401]
+        (rotated,) = [answer.json() for answer in answers if answer.is_success]
+        await it.get("/leads/stats", key=rotated["api_key"])

@@ -193,6 +193,13 @@ async def test_a_client_changes_what_is_its_own_to_decide(db: Database) -> None:
         )
         assert "tone" not in less["config"] and less["config"]["thresholds"] == {"hot": 75}
         assert less["business_hours"] == {}
+        texts = {"ar": {"greeting": "أهلًا"}}
+        more = await it.patch(made["id"], {"config": {"texts": texts}}, key=made["api_key"])
+        assert more["config"]["texts"] == texts
+        none = {"config": {"texts": {"ar": None}}}
+        assert (
+            "ar" not in (await it.patch(made["id"], none, key=made["api_key"]))["config"]["texts"]
+        )
 
 
 @pytest.mark.parametrize(
@@ -335,6 +342,24 @@ async def test_a_change_that_another_has_made_meanwhile_is_not_overwritten(db: D
         assert (await it.ask("PATCH", one, json={"name": "C"}, headers=newest)).json()[
             "name"
         ] == "C"
+
+
+async def test_who_has_made_a_client_may_change_it_by_what_was_answered(db: Database) -> None:
+    """The key stands in that one answer only, and so does not count for the tag."""
+    wording = {"tone": "warm", "closing": "Bye.", "goodbye_phrases": ["bye"]}
+    whole = {
+        **TEST_REALTY,
+        "config": {"thresholds": {"hot": 75}, "texts": {"ar": {"greeting": "أهلًا"}}, **wording},
+        "phone_numbers": ["+18005550001", "+18005550000"],
+    }
+    async with office(db) as it:
+        answer = await it.ask("POST", CLIENTS, json=whole, status=201)
+        one = f"{CLIENTS}/{answer.json()['id']}"
+        tag = answer.headers["etag"]
+        assert (await it.ask("GET", one)).headers["etag"] == tag
+        change = {"config": {"tone": "formal", "holidays": ["2026-12-02"]}}
+        changed = await it.ask("PATCH", one, json=change, headers={"If-Match": tag})
+        assert (await it.ask("GET", one)).headers["etag"] == changed.headers["etag"] != tag
 
 
 async def test_the_settings_decide_about_the_client_default(db: Database) -> None:

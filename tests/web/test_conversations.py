@@ -245,3 +245,13 @@ async def test_what_is_not_there_is_not_found(w: World) -> None:
     for path in (f"/{NOBODY}", f"/{NOBODY}/messages"):
         assert (await got(w, path, status=404))["detail"] == "no such conversation"
     await got(w, "/no-uuid", status=422)
+
+
+async def test_a_filter_of_another_name_is_refused(w: World) -> None:
+    row = await begun(w, "chat", Role.CALLER)
+    active = f"{DOOR}/client/{row.tenant_id}/active"
+    hot = f"/api/v1/leads/client/{row.tenant_id}/hot"
+    for path in (DOOR, active, f"{DOOR}/{row.id}/messages", hot):
+        response = await w.http.get(path, params={"chanel": "sms"})
+        assert response.status_code == 422, path
+        assert [one["field"] for one in response.json()["errors"]] == ["chanel"]

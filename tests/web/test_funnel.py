@@ -1,6 +1,7 @@
 """Stage tracking over HTTP, as the owner's guide shows it."""
 
 import asyncio
+import json
 import random
 import uuid
 from collections.abc import AsyncIterator
@@ -8,9 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from ivr.db import Database
 from ivr.db.tables import Conversation, Lead
+from ivr.errors import Undone
+from ivr.leads.attention import review
 from ivr.leads.progress import profile_stages
 from ivr.web import funnel
 from tests.leads.cast import NOW, call, rows
@@ -32,6 +36,11 @@ async def ahmed(web: Interface) -> Conversation:
     conversation = await chat(web.db, web.tenant)
     await tell(web.db, conversation, **AHMED)
     return conversation
+
+
+def actor_of(web: Interface) -> str:
+    """Return the name under which the key of these tests does things."""
+    return f"api:{web.key.rpartition('_')[0].rpartition('_')[0]}"
 
 
 async def test_the_leads_in_a_stage(web: Interface, ahmed: Conversation) -> None:
@@ -100,7 +109,7 @@ async def test_the_history_says_when_who_and_why(web: Interface, ahmed: Conversa
     found = await web.get(f"/api/v1/conversations/{ahmed.id}/stage-history")
     entries = found["stage_history"]
     assert [entry["stage"] for entry in entries] == ["NEW", "GOAL_COLLECTED", "LOST"]
-    assert (entries[-1]["actor"], entries[-1]["reason"]) == ("api", "found another school")
+    assert (entries[-1]["actor"], entries[-1]["reason"]) == (actor_of(web), "found another school")
     assert found["stage_updated_at"] == entries[-1]["timestamp"]
 
 
@@ -227,6 +236,53 @@ async def test_a_stage_that_is_none_moves_nobody(web: Interface, ahmed: Conversa
     assert (await lead_of(web.db, ahmed)).stage == "GOAL_COLLECTED"
 
 
+async def test_the_history_says_which_key_it_was(web: Interface, ahmed: Conversation) -> None:
+    base = f"/api/v1/conversations/{ahmed.id}"
+    await web.post(f"/conversations/{ahmed.id}/update-stage", new_stage="LOST")
+    await web.post(f"{base}/release-stage")
+    wanted = {"conversation_ids": [str(ahmed.id)], "new_stage": "ENROLLED"}
+    await web.post("/api/v1/leads/bulk-stage", json=wanted)
+    history = (await web.get(f"{base}/stage-history"))["stage_history"]
+    assert [one["stage"] for one in history[-3:]] == ["LOST", "GOAL_COLLECTED", "ENROLLED"]
+    assert {one["actor"] for one in history[-3:]} == {actor_of(web)}
+
+
+@pytest.mark.parametrize("bad", ["\ud800", "a\0b", "no-such-chat"], ids=ascii)
+async def test_a_name_that_no_conversation_can_have_stops_no_other(
+    web: Interface, ahmed: Conversation, bad: str
+) -> None:
+    answer = await bulk(web, {"conversation_ids": [bad, str(ahmed.id)], "new_stage": "LOST"})
+    assert [one["ok"] for one in answer["results"]] == [False, True]
+    assert (await lead_of(web.db, ahmed)).stage == "LOST"
+    answer = await bulk(web, {"lead_ids": [str(ahmed.lead_id)], "new_stage": f"N{bad}"})
+    assert (answer["updated"], answer["failed"]) == (0, 1)
+
+
+async def bulk(web: Interface, wanted: Any) -> Any:
+    """Move many; httpx itself would write no half of an emoji."""
+    headers = {"Content-Type": "application/json"}
+    path = "/api/v1/leads/bulk-stage"
+    answer = await web.client.post(path, content=json.dumps(wanted), headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_what_others_undid_is_moved_once_more(
+    web: Interface, ahmed: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [Undone("others were at the same rows"), IntegrityError("", {}, Exception())]
+    let_go = review.let_go
+
+    async def late(*args: Any, **more: Any) -> None:
+        if errors:
+            raise errors.pop()
+        await let_go(*args, **more)
+
+    monkeypatch.setattr(review, "let_go", late)
+    answer = await bulk(web, {"lead_ids": [str(ahmed.lead_id)], "new_stage": "LOST"})
+    assert (answer["updated"], errors) == (1, [])
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -235,6 +291,10 @@ async def test_a_stage_that_is_none_moves_nobody(web: Interface, ahmed: Conversa
         {"new_stage": "LOST", "lead_ids": ["x"]},
         {"new_stage": "LOST", "conversation_ids": ["x"] * 501},
         {"conversation_ids": ["x"]},
+        {"new_stage": "LOST", "conversation_ids": ["x"], "raeson": "season over"},
+        {"new_stage": "LOST", "conversation_ids": ["x" * 256]},
+        {"new_stage": "L" * 256, "conversation_ids": ["x"]},
+        {"new_stage": "LOST", "conversation_ids": ["x"], "reason": " "},
     ],
 )
 async def test_a_bulk_that_says_not_whom_or_where_is_refused(web: Interface, body: Any) -> None:

@@ -202,6 +202,27 @@ async def test_a_form_is_judged_at_once(database_url: str) -> None:
     assert (lead["lifecycle"], lead["closed_at"]) == ("NURTURING", None)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "What is the price of the villa built in 2020?",
+        "How much does a 1500 sqft apartment cost?",
+        "price of apartment 1502 in tower B?",
+        "كم سعر أرض 1200 متر",
+        "between eight and nine million riyals",
+    ],
+)
+async def test_a_number_that_is_no_budget_closes_no_lead(database_url: str, message: str) -> None:
+    async with world(database_url, profile="real_estate") as w:
+        poor = {"field": "budget", "op": "at_most", "value": "100000 SAR"}
+        await rule(w, name="poor", outcome="DISQUALIFIED", conditions={"all": [poor]})
+        form = {**AHMED, "message": message}
+        assert (await w.http.post("/webhooks/web-form", json=form)).status_code == 200
+        lead = await only_lead(w)
+        assert (lead["lifecycle"], lead["closed_at"]) == ("QUALIFYING", None)
+        assert lead["qualification"]["budget"] in (None, "8000000-9000000 SAR")
+
+
 async def test_who_does_not_fit_is_closed_in_the_middle_of_a_text_and_not_sent(
     sqlite_url: str,
 ) -> None:

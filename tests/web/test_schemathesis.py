@@ -58,13 +58,15 @@ def _takes_anything(operation: dict[str, Any]) -> bool:
     return bool({"parameters", "requestBody"} & operation.keys())
 
 
-TESTS = [
-    pytest.param(verb, path, mode, id=f"{verb}-{path}-{mode.value}")
-    for verb, path in OPERATIONS
-    for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
-    if mode is GenerationMode.POSITIVE
-    or {"parameters", "requestBody"} & DOCUMENT["paths"][path][verb].keys()
-]
+def _tests(*modes: GenerationMode) -> list[Any]:
+    return [
+        pytest.param(verb, path, mode, id=f"{verb}-{path}-{mode.value}")
+        for verb, path in OPERATIONS
+        for mode in modes
+        if mode is GenerationMode.POSITIVE or _takes_anything(DOCUMENT["paths"][path][verb])
+    ]
+
+
 # Ids of ours that an example may have instead of the one that it was made with.
 IDS = ("lead_id", "conversation_id", "client_id", "stage")
 
@@ -80,9 +82,20 @@ class Town:
 
 @pytest.fixture(scope="module")
 def town(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """Serve in a thread: schemathesis asks with a client that waits."""
+    """A business on SQLite."""
     path = tmp_path_factory.mktemp("schemathesis") / "nps_ivr.db"
     shutil.copyfile(sqlite_template, path)
+    yield from _serve(f"sqlite+aiosqlite:///{path}")
+
+
+@pytest.fixture(scope="module")
+def strict_town(postgres_url_of_module: str) -> Iterator[Town]:
+    """A business on PostgreSQL, which holds less: no NUL, no number for a text."""
+    yield from _serve(postgres_url_of_module)
+
+
+def _serve(database_url: str) -> Iterator[Town]:
+    """Serve in a thread: schemathesis asks with a client that waits."""
     loop, made, end = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
     towns: list[Town] = []
 
@@ -91,7 +104,7 @@ def town(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
             f"rate_limit_{what}_per_minute": 0 for what in ("key", "intake", "address", "failures")
         }
         try:
-            async with served(f"sqlite+aiosqlite:///{path}", **unlimited) as house:
+            async with served(database_url, **unlimited) as house:
                 towns.append(await _town(house))
                 made.set()
                 await end.wait()
@@ -136,11 +149,28 @@ async def _town(house: Served) -> Town:
 
 
 # The server lives in another thread, and may use it.
-@pytest.mark.filterwarnings("ignore:Do not use the `random` module")
-@pytest.mark.parametrize(("verb", "path", "mode"), TESTS)
+in_a_thread = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
+
+
+@in_a_thread
+@pytest.mark.parametrize(
+    ("verb", "path", "mode"), _tests(GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+)
 def test_an_operation_answers_as_it_is_documented(
     town: Town, verb: str, path: str, mode: GenerationMode
 ) -> None:
+    _ask(town, verb, path, mode)
+
+
+@in_a_thread
+@pytest.mark.parametrize(("verb", "path", "mode"), _tests(GenerationMode.NEGATIVE))
+def test_what_cannot_be_is_refused_on_postgresql_too(
+    strict_town: Town, verb: str, path: str, mode: GenerationMode
+) -> None:
+    _ask(strict_town, verb, path, mode)
+
+
+def _ask(town: Town, verb: str, path: str, mode: GenerationMode) -> None:
     operation = SCHEMA[path][verb.upper()]
 
     @given(data=st.data())

@@ -170,8 +170,11 @@ async def test_a_closed_window_of_whatsapp_is_told_at_once(w: World) -> None:
     assert "window of 24 hours is closed" in problem["detail"]
 
 
-async def test_a_paused_business_writes_to_nobody(w: World) -> None:
-    row = await texted(w)
+@pytest.mark.parametrize("channel", [Channel.SMS, Channel.CHAT, Channel.LIVE_CHAT])
+async def test_a_paused_business_writes_to_nobody(w: World, channel: Channel) -> None:
+    is_sms = channel == Channel.SMS
+    row = await texted(w) if is_sms else await begun(w, "k", Role.CALLER, channel=channel)
+    mine = await post(w, f"{row.id}/escalate", {"assignee": "ann"}, status=200)
     async with w.db.write() as session:
         tenant = await tenants.by_slug(session, tenants.DEFAULT)
         assert tenant is not None
@@ -179,6 +182,10 @@ async def test_a_paused_business_writes_to_nobody(w: World) -> None:
         session.add(tenant)
     problem = await post(w, f"{row.id}/messages", HELLO, status=409)
     assert problem["detail"].endswith("the business is paused")
+    words = {"assignee": "ann", "message": "Hello"}
+    response = await w.http.post(f"/api/v1/escalations/{mine['id']}/say", json=words)
+    assert response.status_code == 409, response.text
+    assert all(one["role"] != "staff" for one in (await got(w, f"/{row.id}"))["messages"])
 
 
 @pytest.mark.parametrize("channel", [Channel.VOICE, Channel.WEB_FORM, Channel.MISSED_CALL])
