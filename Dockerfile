@@ -13,7 +13,7 @@ RUN /srv/ivr/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /var/lib/nps-ivr --create-home nps-ivr
 COPY --from=build /srv/ivr /srv/ivr
-COPY manage_failed_leads.py view_succeeded_leads.py /srv/ivr/bin/
+COPY --chmod=755 manage_failed_leads.py view_succeeded_leads.py /srv/ivr/bin/
 ENV PATH=/srv/ivr/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0 LOG_FORMAT=json
 USER nps-ivr
 WORKDIR /var/lib/nps-ivr

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The leads that were not delivered: list, show ID, retry ID, retry-all, resolve ID --note TEXT."""
 
 from ivr.cli.leads import failed_app

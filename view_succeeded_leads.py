@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The leads that were delivered: [--since 24h|7d] [--channel voice] [--export csv|json]."""
 
 from ivr.cli.leads import succeeded_app

@@ -1,6 +1,10 @@
 """The container files, as far as they can be read without an engine."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,25 @@ ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OURS = ("app", "worker", "migrate")
+README = (ROOT / "README.md").read_text()
+GIVEN = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")  # ${NAME}, ${NAME:-default}, ${NAME:?why}
+
+
+def environment_of(service: str, given: dict[str, str]) -> dict[str, str]:
+    """What a container of Compose finds, `given` being what stands in .env."""
+    found = COMPOSE["services"][service]
+    own = {
+        name: GIVEN.sub(lambda it: given.get(it[1]) or it[3], str(value))
+        for name, value in found.get("environment", {}).items()
+    }
+    assert None not in found.get("environment", {}).values(), "that would be taken from .env"
+    return (given if found.get("env_file") == ".env" else {}) | own
+
+
+def passwords() -> dict[str, str]:
+    """What must stand in .env, each with a value of its own."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    return {it[1]: f"secret-{it[1]}" for it in GIVEN.finditer(text) if it[2] == "?"}
 
 
 def test_the_image_is_made_in_stages_and_runs_as_nobody_special() -> None:
@@ -30,7 +53,7 @@ def test_what_the_image_copies_is_there_and_reaches_the_build() -> None:
     ]
     copied = [
         name
-        for line in re.findall(r"(?m)^COPY (?!--from)(.+)", DOCKERFILE)
+        for line in re.findall(r"(?m)^COPY (?!--from)(?:--chmod=\d+ )?(.+)", DOCKERFILE)
         for name in line.split()[:-1]
     ]
     assert copied
@@ -66,15 +89,48 @@ def test_only_the_migration_knows_the_owner_of_the_tables() -> None:
     assert knows == ["migrate"]
 
 
-def test_the_passwords_must_be_given() -> None:
+@pytest.mark.parametrize("name", OURS)
+def test_each_process_has_the_password_of_its_own_role_only(name: str) -> None:
+    given = passwords()
+    told = " ".join(environment_of(name, given).values())
+    assert given["POSTGRES_PASSWORD"] not in told
+    assert (given["IVR_OWNER_PASSWORD"] in told) == (name == "migrate")
+    assert given["IVR_APP_PASSWORD"] in told
+
+
+def test_the_superuser_has_a_password_that_opens_nothing_else() -> None:
+    given = passwords()
+    told = environment_of("postgres", given)
+    assert told["POSTGRES_PASSWORD"] == given["POSTGRES_PASSWORD"]
+    assert len(set(told.values())) == len(told)
+
+
+def test_the_passwords_must_be_given_and_the_readme_makes_each() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    used = re.findall(r"\$\{(\w+)([^}]*)\}", text)
-    unset = [name for name, rest in used if not rest.startswith((":-", ":?"))]
-    assert unset == []
-    assert {name for name, rest in used if rest.startswith(":?")} == {
-        "IVR_APP_PASSWORD",
-        "IVR_OWNER_PASSWORD",
-    }
+    assert [it[1] for it in GIVEN.finditer(text) if it[2] is None] == []
+    assert set(passwords()) == {"IVR_APP_PASSWORD", "IVR_OWNER_PASSWORD", "POSTGRES_PASSWORD"}
+    made = re.findall(r'(?m)^echo "(\w+)=\$\(openssl rand -hex \d+\)" >> \.env$', README)
+    assert {*passwords(), "SECRET_KEY"} == set(made)
+
+
+def test_the_database_counts_as_healthy_when_others_can_reach_it() -> None:
+    test = COMPOSE["services"]["postgres"]["healthcheck"]["test"]
+    assert "--host=127.0.0.1" in test, "while its roles are made it listens on a unix socket only"
+
+
+@pytest.mark.parametrize("name", ["manage_failed_leads.py", "view_succeeded_leads.py"])
+def test_the_scripts_of_operators_run_in_the_image_by_their_name(tmp_path: Path, name: str) -> None:
+    (mode, names, target) = re.findall(r"(?m)^COPY --chmod=(\d+) (.+) (\S+)$", DOCKERFILE)[0]
+    assert name in names.split()
+    (path,) = re.findall(r"(?m)^ENV PATH=([^:]+):", DOCKERFILE)
+    assert target == f"{path}/"
+    shutil.copyfile(ROOT / name, tmp_path / name)
+    (tmp_path / name).chmod(int(mode, 8))
+    python = Path(sys.executable).parent
+    environ = {"PATH": f"{tmp_path}:{python}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run([name, "--help"], env=environ, cwd=tmp_path, capture_output=True)
+    assert ran.returncode == 0, ran.stderr
+    assert name in README[README.index("docker compose exec app") :]
 
 
 def test_the_roles_are_made_by_statements_that_postgresql_knows(postgres_database: str) -> None:
