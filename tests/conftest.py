@@ -79,8 +79,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture
 def postgres_url(postgres_database: str) -> Iterator[str]:
     """The address of a PostgreSQL database with all tables and no rows, for who owns nothing."""
-    yield _postgres_url(postgres_database, SERVER)
-    _on_postgres(_EMPTY, database=postgres_database)
+    yield from _lent(postgres_database)
+
+
+@pytest.fixture(scope="module")
+def postgres_url_of_module(postgres_database: str) -> Iterator[str]:
+    """The same for all tests of a file, none of which asks for `postgres_url`."""
+    yield from _lent(postgres_database)
 
 
 @pytest.fixture
@@ -161,6 +166,11 @@ DO $$ DECLARE t record; BEGIN
     FROM pg_sequences WHERE schemaname = 'public';
 END $$
 """
+
+
+def _lent(name: str) -> Iterator[str]:
+    yield _postgres_url(name, SERVER)
+    _on_postgres(_EMPTY, database=name)
 
 
 def _on_postgres(statement: str, *, database: str | None = None) -> None:
