@@ -136,19 +136,24 @@ async def test_a_database_that_stays_away_does_not_keep_the_writer(
     assert logs[-1]["turns"] == 1
 
 
-async def test_a_nul_is_left_out_of_what_was_said(db: Database) -> None:
+@pytest.mark.parametrize(
+    ("text", "kept"), [("he\0llo", "hello"), ("half a letter: \ud800", "half a letter: \ufffd")]
+)
+async def test_what_no_database_holds_is_left_out_of_what_was_said(
+    db: Database, text: str, kept: str
+) -> None:
     conversation = await call(db)
     writer = TurnWriter(TurnLog(db), conversation)
-    writer.put(said("a", 0, "he\0llo"))
+    writer.put(said("a", 0, text))
     await writer.close()
-    assert await _texts(db, conversation) == ["hello"]
+    assert await _texts(db, conversation) == [kept]
 
 
 async def test_a_turn_that_cannot_be_written_keeps_back_no_other(db: Database) -> None:
     conversation = await call(db)
     writer = TurnWriter(TurnLog(db), conversation)
-    for number, text in enumerate(["first", "half a letter: \ud800", "last"]):
-        writer.put(said(f"item_{number}", number, text))
+    for position, text in ((0, "first"), (2**70, "beyond all numbers"), (2, "last")):
+        writer.put(said(f"item_{position}", position, text))
     with structlog.testing.capture_logs() as logs:
         await writer.close()
     assert await _texts(db, conversation) == ["first", "last"]
