@@ -62,7 +62,7 @@ async def test_three_messages_at_once_get_one_answer(
     async with world(database_url) as w:
         john = w.texter()
         await w.reply_to(john, "Hi")
-        monkeypatch.setattr(desk, "BURST_SECONDS", 2.0)
+        monkeypatch.setattr(desk, "BURST_SECONDS", 6.0)
         monkeypatch.setattr(desk, "LEFT_AFTER", timedelta(seconds=60))
         for words in ("John Doe", "my zip is 30093", "it is a 2020 Yamaha"):
             await john.text(words)
