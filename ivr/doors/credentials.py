@@ -187,7 +187,7 @@ async def _judge(request: Request) -> Holder:
     db: Database = request.state["db"]
     async with db.read() as session:
         key = await api_keys.find(session, key_given, now=now)
-        if key is None:
+        if key is None or not api_keys.is_good(key, now=utc_now()):  # it may have ended meanwhile
             raise Unauthorized(_UNKNOWN)
         tenant = await session.get_one(Tenant, key.tenant_id)
     request.scope["state"][_WAS_RIGHT] = True

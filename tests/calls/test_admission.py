@@ -26,7 +26,7 @@ async def tasks(w: World) -> Sequence[Task]:
 
 
 async def health(w: World) -> dict[str, Any]:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.get(f"{w.url}/health/ready")
     assert answer.status_code == 200
     return dict(answer.json())

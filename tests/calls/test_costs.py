@@ -39,7 +39,9 @@ async def month_of(w: World) -> Any:
     """What the served interface says of the business's month."""
     (tenant,) = await rows(w.db, Tenant)
     headers = {"X-API-Key": await key_of(w.db, tenant)}
-    async with httpx.AsyncClient(base_url=w.url, headers=headers, trust_env=False) as http:
+    async with httpx.AsyncClient(
+        base_url=w.url, headers=headers, trust_env=False, timeout=60
+    ) as http:
         answer = await http.get(f"/api/v1/clients/{tenant.id}/usage")
     assert answer.status_code == 200, answer.text
     return answer.json()

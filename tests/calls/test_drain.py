@@ -14,7 +14,7 @@ from tools.emulators.twilio import Call
 
 
 async def health(w: World, door: str = "/health/ready") -> tuple[int, dict[str, Any]]:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.get(f"{w.url}{door}")
     return answer.status_code, answer.json()
 

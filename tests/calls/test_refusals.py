@@ -30,7 +30,7 @@ async def post(w: World, path: str, body: bytes, signature: str | None) -> httpx
     if signature is not None:
         headers["X-Twilio-Signature"] = signature
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         return await http.post(f"{w.url}{path}", content=body, headers=raw)
 
 

@@ -122,7 +122,10 @@ async def test_commands_of_staff_are_refused_for_now(sqlite_url: str) -> None:
 @pytest.mark.parametrize("door", ["/chat", "/webhooks/live-chat", "/webhooks/web-form"])
 async def test_every_door_needs_a_key(sqlite_url: str, door: str) -> None:
     body = {"message": "Hello"}
-    async with world(sqlite_url) as w, httpx.AsyncClient(base_url=w.url, trust_env=False) as http:
+    async with (
+        world(sqlite_url) as w,
+        httpx.AsyncClient(base_url=w.url, trust_env=False, timeout=60) as http,
+    ):
         without = await http.post(door, json=body)
         wrong = await http.post(door, json=body, headers={"X-API-Key": "wrong"})
         bearer = {"Authorization": f"Bearer {w.http.headers['X-API-Key']}"}

@@ -165,7 +165,7 @@ async def test_each_door_takes_its_keys_only(sqlite_url: str) -> None:
         foreign = await w.visitor.get(VISIT, params=query, headers=elsewhere)
         public = await w.visitor.get(door)
         key = {"X-API-Key": w.visitor.headers["X-API-Key"]}
-        async with httpx.AsyncClient(base_url=w.url, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=w.url, trust_env=False, timeout=60) as http:
             nobody = [(await http.get(path, params=query)).status_code for path in (VISIT, door)]
             unnamed = await http.get(VISIT, params=query, headers=key)
             at_home = {**key, "Host": SITE.removeprefix("https://")}

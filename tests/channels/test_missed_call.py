@@ -51,7 +51,7 @@ async def test_twilio_tells_of_it_with_a_signed_form(
     form = {"CallSid": "CA1", "From": JOHN, "To": BUSINESS, "CallStatus": status}
     async with world(sqlite_url) as w:
         signature = sign(TOKEN, f"{PUBLIC}{DOOR}", form.items())
-        async with httpx.AsyncClient(base_url=w.url, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=w.url, trust_env=False, timeout=60) as http:
             good = await http.post(DOOR, data=form, headers={"X-Twilio-Signature": signature})
             bad = await http.post(DOOR, data=form, headers={"X-Twilio-Signature": "x"})
         written = await w.messages()

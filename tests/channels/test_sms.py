@@ -77,7 +77,7 @@ async def test_nobody_gets_in_without_twilios_signature(sqlite_url: str) -> None
     async with world(sqlite_url) as w:
         good = sign(TOKEN, f"{PUBLIC}/twilio/sms", form.items())
         signatures = {None: 403, "": 403, sign("other", f"{PUBLIC}/twilio/sms"): 403, good: 200}
-        async with httpx.AsyncClient(base_url=w.url, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=w.url, trust_env=False, timeout=60) as http:
             for signature, status in signatures.items():
                 headers = {} if signature is None else {"X-Twilio-Signature": signature}
                 response = await http.post("/twilio/sms", data=form, headers=headers)

@@ -82,7 +82,7 @@ def test_a_server_serves_the_socket_it_is_given_beats_and_leaves_in_order(
         try:
             assert ears.recv(100) == b"READY=1"
             assert ears.recv(100) == b"WATCHDOG=1"
-            answer = httpx.get(f"http://127.0.0.1:{port}/health/ready")
+            answer = httpx.get(f"http://127.0.0.1:{port}/health/ready", timeout=60)
             assert (answer.status_code, answer.json()["live_calls"]) == (200, 0)
             assert "server" not in answer.headers
             process.send_signal(signal.SIGTERM)

@@ -28,7 +28,7 @@ async def _talking(w: CrashWorld) -> list[Call]:
 
 
 async def _health(w: CrashWorld, door: str) -> int:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         return (await http.get(f"{w.server.url}{door}")).status_code
 
 

@@ -62,7 +62,9 @@ async def served(database_url: str, **changes: Any) -> AsyncIterator[Served]:
         app = create_app(settings)
         async with (
             serve(app, proxy_headers=False, server_header=False, http=BoundedHead) as port,
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+            httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60
+            ) as client,
         ):
             yield Served(settings, db, port, client, secret, public)
     finally:

@@ -27,7 +27,7 @@ async def client(sqlite_url: str) -> AsyncIterator[httpx.AsyncClient]:
     )
     async with serve(create_app(settings)) as port:
         async with httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}", trust_env=False
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60
         ) as client:
             yield client
 

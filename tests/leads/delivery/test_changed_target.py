@@ -42,7 +42,9 @@ async def sends_to(w: World, target: Mapping[str, Any]) -> None:
     async with w.db.write() as session:
         _, key = api_keys.make(session, tenant.id, kind=KeyKind.ADMIN, name="admin", now=utc_now())
     headers = {"X-API-Key": key}
-    async with httpx.AsyncClient(base_url=w.url, headers=headers, trust_env=False) as http:
+    async with httpx.AsyncClient(
+        base_url=w.url, headers=headers, trust_env=False, timeout=60
+    ) as http:
         body = {"config": {"target": dict(target)}}
         answer = await http.patch(f"/api/v1/clients/{tenant.id}", json=body, timeout=60)
     assert answer.status_code == 200, answer.text

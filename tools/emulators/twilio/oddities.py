@@ -42,7 +42,12 @@ async def _do(name: str, stream: "Stream", record: Record) -> None:
 
 
 async def _replay(stream: "Stream", record: Record) -> None:
-    """Open a second stream with the first one's parameters; note how it was refused."""
+    """Open a second stream with the first one's parameters; note how it was refused.
+
+    Once the first one speaks: of two at the same moment either may be the one that is let in.
+    """
+    with contextlib.suppress(TimeoutError):
+        await record.facts.wait(lambda: bool(record.heard), record.account.patience_s)
     record.replays.append(await _outcome_of_replay(stream, record))
     record.note("replay", f"refused with {record.replays[-1]}")
 
