@@ -130,6 +130,7 @@ async def test_a_business_says_itself_from_where_a_lead_is_hot(w: World) -> None
     lead_id = (await create(w, {"name": "John Doe"}))["id"]
     assert (await rate(w, lead_id, 89))["score_label"] == "WARM"
     assert (await rate(w, lead_id, 90))["score_label"] == "HOT"
+    await until(lambda: bool(told(w)))
 
 
 async def configure(w: World, thresholds: dict[str, Any]) -> None:
