@@ -17,7 +17,6 @@ from tests.tools.twilio_server import (
     TONE,
     Server,
     greet,
-    listen,
     response,
     stream,
     twilio_for,
@@ -194,7 +193,7 @@ async def test_a_token_can_be_replayed_while_the_first_stream_lives(server: Serv
         if len(server.events("start")) > 1:
             await socket.close(code=1008)
             return
-        await listen(socket)
+        await greet(socket, start)
 
     server.documents["/voice"] = stream(parameters='<Parameter name="token" value="t1"/>')
     server.talk = once
