@@ -127,8 +127,11 @@ async def active(
         .scalar_subquery()
     )
     moment, key = func.coalesce(spoken, col(Conversation.started_at)), col(Conversation.id)
-    query = select(Conversation, moment).where(
-        Conversation.tenant_id == tenant_id, key.in_(union(opened, escalated))
+    them = union(opened, escalated).subquery("them")  # joined: else all conversations are walked
+    query = (
+        select(Conversation, moment)
+        .join(them, them.c.id == key)
+        .where(Conversation.tenant_id == tenant_id)
     )
     if behind is not None:
         query = query.where(keysets.behind((moment, key), behind, is_falling=True))
