@@ -49,6 +49,10 @@ _ENGLISH: _Phrases = {
     "nobody_there": "Sorry, nobody can take your call right now. We will call you back. Goodbye.",
     "busy": "Sorry, all our lines are busy. We will call you back.",
     "called_back": "Thank you. We will call you back as soon as we can. Goodbye.",
+    # who picks up for a caller
+    "call_for_you": "A call for you",
+    "wants_a_person": "The caller asked for a person.",
+    "press_to_take": "Press {key} to take the call.",
     # who writes, and whom we write to
     "to_person": "I will hand you over to a person from our team. They will reply to you here.",
     "later": "Thank you. We have your message, and a person will get back to you.",

@@ -28,7 +28,7 @@ from ivr.db import Database
 from ivr.db.tables import Channel, Conversation, ConversationStatus, Lead, Tenant, utc_now
 from ivr.jobs import Jobs
 from ivr.leads import conclusion, follow_up, seat, values
-from ivr.leads.delivery import turns
+from ivr.leads.delivery import next_due
 from ivr.leads.delivery.handover import Profiles, profile_of
 from ivr.leads.delivery.submissions import Submissions
 from ivr.leads.extraction import Extraction, Material, Model, conversation_text, extract
@@ -374,7 +374,7 @@ async def _tick(road: Road, sending: Sending) -> None:
 async def _send_due(road: Road, sending: Sending) -> None:
     for task in [task for task in sending if task.done()]:
         del sending[task]
-    room, load = turns.AT_ONCE - len(sending), Counter(sending.values())
+    room, load = next_due.AT_ONCE - len(sending), Counter(sending.values())
     for submission_id, tenant_id in await road.submissions.due(limit=room, load=load):
         sending[asyncio.create_task(_attempt(road, submission_id))] = tenant_id
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ivr import conversations
+from ivr.agent.phrases import Phrases
 from ivr.db.tables import Conversation, Tenant
 from ivr.errors import NotFound
 from ivr.leads.attention import staff
@@ -20,20 +21,6 @@ from ivr.runtime import State
 from ivr.voice import transfer, twiml
 
 Form = Mapping[str, str]
-
-# A call, why, and what to do, by language.
-_WORDS = {
-    "en": (
-        "A call for you",
-        "The caller asked for a person.",
-        "Press {key} to take the call.",
-    ),
-    "ar": (
-        "مكالمة لك",
-        "المتصل يطلب التحدث إلى شخص.",
-        "اضغط {key} لاستلام المكالمة.",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +55,25 @@ class Whisper:
         """Return the answer whatever broke: two people may be waiting."""
         if self.key is None or form.get("Digits"):
             return twiml.connect_both()
-        call, why, press = _WORDS["en"]
-        return twiml.screen(f"{call}. {why} {press.format(key=self.key)}", self.url)
+        return twiml.screen(self._how_to_take("", Phrases("en", "voice")), self.url)
 
     async def _words(self, session: AsyncSession, conversation: Conversation) -> str:
         tenant = await session.get_one(Tenant, conversation.tenant_id)
         profile = own(self.state["profiles"], tenant)
-        call, why, press = _WORDS.get(profile.languages[0], _WORDS["en"])
+        phrases = Phrases(profile.languages[0], "voice")
         known = await staff.summary(session, conversation, profile)
-        who = f"{call}: {known}." if known else f"{call}."
         if self.key is None:
-            return twiml.whisper(who, language=profile.language)
-        words = f"{who} {why} {press.format(key=self.key)}"
+            return twiml.whisper(_who(known, phrases), language=profile.language)
+        words = self._how_to_take(known, phrases)
         return twiml.screen(words, self.url, language=profile.language)
+
+    def _how_to_take(self, known: str, phrases: Phrases) -> str:
+        assert self.key is not None, "else they have the caller at once"
+        why, press = phrases.say("wants_a_person"), phrases.say("press_to_take", key=self.key)
+        return f"{_who(known, phrases)} {why} {press}"
+
+
+def _who(known: str, phrases: Phrases) -> str:
+    """Return that there is a call, and what is known of who calls."""
+    call = phrases.say("call_for_you")
+    return f"{call}: {known}." if known else f"{call}."

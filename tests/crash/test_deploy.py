@@ -18,6 +18,7 @@ CALLS = 20
 DRAIN = {"DRAIN_SECONDS": "0.5", "MAX_NEW_CALLS_PER_SECOND": "1000"}
 # Twilio's error 31921, of a stream: on a busy machine the process ends before the last handshake.
 CLOSED_ABNORMALLY = "31921"
+FEW = CALLS // 5
 
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
@@ -39,8 +40,9 @@ async def test_a_deploy_drops_no_call_and_spoils_no_lead(database_url: str, tmp_
         assert not faults, "\n".join([*faults, w.server.last_words()])
 
     assert [call.status for call in calls] == ["completed"] * CALLS
-    unanswered = [error for call in calls for error in call.errors if error != CLOSED_ABNORMALLY]
-    assert unanswered == [], "Twilio always got an answer"
+    errors = [error for call in calls for error in call.errors]
+    assert set(errors) <= {CLOSED_ABNORMALLY}, "Twilio always got an answer"
+    assert len(errors) <= FEW, "streams are closed in order"
     for call, page in zip(calls, pages, strict=True):
         assert page.succeeded is not None
         assert page.succeeded.lead_data == w.lead_of(call)

@@ -20,6 +20,7 @@ from tools.emulators.npa import NpaFaults
 from tools.emulators.openai.faults import Faults
 from tools.emulators.twilio.call import Call
 
+MANY = 10  # kills
 LONGEST_LIFE_SECONDS = 3.0
 WRITE_BEHIND_SECONDS = 1.0  # promised are 250 ms; here calls run 20 times faster on busy cores
 IMPATIENT = {"NPA_TIMEOUT_SECONDS": "2", "EXTRACTION_TIMEOUT_SECONDS": "2"}
@@ -67,7 +68,7 @@ class Crowd:
 
 @pytest.mark.parametrize(
     ("database_url", "seed", "kills"),
-    [("sqlite", 1, 10), ("sqlite", 2, 10), ("postgresql", 3, 3)],
+    [("sqlite", 1, MANY), ("sqlite", 2, MANY), ("postgresql", 3, 3)],
     indirect=["database_url"],
 )
 async def test_no_lead_is_lost_and_none_sent_twice(
@@ -86,7 +87,9 @@ async def test_no_lead_is_lost_and_none_sent_twice(
         await until(lambda: _is_done(w), seconds=PATIENCE_SECONDS)
         faults = find_faults(w, await read_books(w.db), crowd.calls, told)
         assert not faults, "\n".join([f"seed {seed}", *faults, w.server.last_words()])
-        assert told.turns or told.saved, f"seed {seed}: nobody said anything before a kill"
+        # Of three lives it can happen that none had a turn a second old; a saved field will do.
+        promised = told.turns or (kills < MANY and told.saved)
+        assert promised, f"seed {seed}: nobody said anything before a kill"
 
 
 async def _one_life(w: CrashWorld, crowd: Crowd, told: Promises) -> None:

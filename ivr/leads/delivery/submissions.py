@@ -34,11 +34,11 @@ from ivr.db.tables import (
 )
 from ivr.errors import Conflict, DatabaseDown, Failure, IvrError, SubmitError
 from ivr.leads.attention import review
-from ivr.leads.delivery import delays, fitness, ledger, texting, turns
+from ivr.leads.delivery import delays, fitness, ledger, next_due, texting
 from ivr.leads.delivery.handover import Profiles, fingerprint, handover, profile_of
 from ivr.leads.delivery.ledger import OPERATOR, failed, resolve, succeeded
+from ivr.leads.delivery.next_due import Due
 from ivr.leads.delivery.target_configs import TargetConfigs, without_password
-from ivr.leads.delivery.turns import Turn
 from ivr.leads.progress import stages
 from ivr.settings import Settings
 from ivr.targets import TARGETS, Handover, Receipt
@@ -152,11 +152,11 @@ class Submissions:
         return outcome
 
     async def due(
-        self, *, limit: int = turns.AT_ONCE, load: Mapping[uuid.UUID, int] | None = None
-    ) -> Sequence[Turn]:
+        self, *, limit: int = next_due.AT_ONCE, load: Mapping[uuid.UUID, int] | None = None
+    ) -> Sequence[Due]:
         """Return submissions whose next attempt is due, with whose they are; `load` as `turns`."""
         async with self._db.read() as session:
-            return await turns.due(session, now=self._clock(), limit=limit, load=load or {})
+            return await next_due.due(session, now=self._clock(), limit=limit, load=load or {})
 
     async def recover(self, *, opened_at: datetime) -> int:
         """Hand attempts of dead processes to a person and return how many there were.

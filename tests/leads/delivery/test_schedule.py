@@ -18,7 +18,7 @@ from ivr.db.tables import Channel, Conversation, Submission, SubmissionState, Te
 from ivr.jobs import Jobs
 from ivr.leads import road as road_module
 from ivr.leads import seat
-from ivr.leads.delivery import turns
+from ivr.leads.delivery import next_due
 from ivr.leads.delivery.submissions import Submissions
 from ivr.leads.intake import Enquiry, begin
 from ivr.leads.profile import load_profile
@@ -170,7 +170,7 @@ async def test_a_clients_target_that_swallows_everything_holds_up_nobody_elses_l
     db: Database, npa: NpaEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(road_module, "SCHEDULE_SECONDS", 0.01)
-    await client_of(db, "stuck", due=turns.AT_ONCE + 5, now=NOW)
+    await client_of(db, "stuck", due=next_due.AT_ONCE + 5, now=NOW)
     await client_of(db, "well", due=3, now=NOW)
     transport = Swallowing("stuck.example")
     async with httpx.AsyncClient(transport=transport) as http:
@@ -179,7 +179,7 @@ async def test_a_clients_target_that_swallows_everything_holds_up_nobody_elses_l
         road = Road(settings_for(db.url), db, jobs, submissions, (), load_profile)
         schedule = asyncio.create_task(run_scheduler(road))
         await until(lambda: len(transport.taken) == 3)
-        await until(lambda: transport.waiting == turns.AT_ONCE_EACH)
+        await until(lambda: transport.waiting == next_due.AT_ONCE_EACH)
         transport.let_go.set()
         schedule.cancel()
         await asyncio.gather(schedule, return_exceptions=True)
@@ -187,7 +187,7 @@ async def test_a_clients_target_that_swallows_everything_holds_up_nobody_elses_l
 
 
 async def test_who_has_the_fewest_on_the_way_comes_first(db: Database, npa: NpaEmulator) -> None:
-    one = await client_of(db, "one", due=turns.AT_ONCE_EACH + 2, now=NOW)
+    one = await client_of(db, "one", due=next_due.AT_ONCE_EACH + 2, now=NOW)
     other = await client_of(db, "other", due=2, now=NOW)
     third = await client_of(db, "third", due=1, now=NOW)
     async with broken_road(db, npa, BrokenJobs(db.url, {})) as road:
@@ -198,8 +198,8 @@ async def test_who_has_the_fewest_on_the_way_comes_first(db: Database, npa: NpaE
 
         assert await whose(3, load=load) == [third.id, other.id, other.id]
         everyones = Counter(await whose(100))
-        assert everyones == {one.id: turns.AT_ONCE_EACH, other.id: 2, third.id: 1}
-        full = {one.id: turns.AT_ONCE_EACH}
+        assert everyones == {one.id: next_due.AT_ONCE_EACH, other.id: 2, third.id: 1}
+        full = {one.id: next_due.AT_ONCE_EACH}
         assert set(await whose(100, load=full)) == {other.id, third.id}
 
 

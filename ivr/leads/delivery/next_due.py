@@ -14,12 +14,12 @@ from ivr.db.tables import Submission, SubmissionState
 AT_ONCE = 20  # requests to targets that the schedule keeps open
 AT_ONCE_EACH = 10  # for one client
 
-Turn = tuple[uuid.UUID, uuid.UUID]  # of a submission: its id, and its client
+Due = tuple[uuid.UUID, uuid.UUID]  # of a submission: its id, and its client
 
 
 async def due(
     session: AsyncSession, *, now: datetime, limit: int, load: Mapping[uuid.UUID, int]
-) -> Sequence[Turn]:
+) -> Sequence[Due]:
     """Return submissions whose next attempt is due, of each client the longest waiting first.
 
     `load`: how many are being sent for a client. Who has the fewest comes first.
